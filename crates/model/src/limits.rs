@@ -1,0 +1,25 @@
+//! Every limit that is not a setting, in one place, with the relations between them asserted.
+
+/// Longest topic name in bytes (Kafka: `Topic.MAX_NAME_LENGTH`).
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+/// Most partitions that one topic may have.
+pub const TOPIC_PARTITIONS_MAX: u32 = 1_000_000;
+/// Longest group id, member id, client id and the like that is stored, in bytes.
+pub const NAME_BYTES_MAX: usize = 1024;
+/// Longest metadata string of a committed offset (Kafka's `offset.metadata.max.bytes`).
+pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;
+/// Longest value of a topic setting in bytes.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Batches per producer and partition in which a retry is found again (as in Kafka).
+pub const PRODUCER_WINDOW_BATCHES: usize = 5;
+/// Largest record batch that any setting may allow, in bytes.
+pub const BATCH_BYTES_CEILING: usize = 128 * 1024 * 1024;
+/// Largest segment that is staged at once, in bytes; one batch that is larger goes alone.
+pub const SEGMENT_BYTES_TARGET: usize = 8 * 1024 * 1024;
+/// Most commands that one group commit carries.
+pub const COMMIT_COMMANDS_MAX: usize = 4096;
+/// Largest encoded command: assignments of a large group are the largest that occur.
+pub const COMMAND_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+const _: () = assert!(SEGMENT_BYTES_TARGET <= BATCH_BYTES_CEILING);
+const _: () = assert!(BATCH_BYTES_CEILING < u32::MAX as usize);
