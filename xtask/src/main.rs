@@ -1,1 +1,51 @@
-fn main() {}
+//! `cargo xtask`: the chores of this repository, each one runnable by hand and by CI.
+//!
+//! xtask stands outside the floors: it starts processes, reads clocks and files, and links no
+//! crate of the broker, so that it still runs when one of them does not compile.
+#![allow(clippy::disallowed_methods)]
+
+mod process;
+mod report;
+mod stages;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Chores of the Levada repository",
+    version
+)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Everything that CI checks, in stages, with a table of times at the end
+    Test(test::Options),
+    /// Floors, file and function sizes, module docs, banned words
+    Tidy(tidy::Options),
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Tidy(options) => tidy::run(&options),
+    };
+    match outcome {
+        Ok(tally) => {
+            tally.print();
+            std::process::exit(i32::from(tally.failed > 0));
+        }
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            println!("0 passed, 1 failed");
+            std::process::exit(1);
+        }
+    }
+}

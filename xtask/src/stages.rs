@@ -1,0 +1,128 @@
+//! The stages of `cargo xtask test`, in the order in which they run: what is cheap and breaks
+//! often comes first.
+
+use anyhow::Result;
+
+use crate::process;
+use crate::report::Tally;
+use crate::test::Options;
+use crate::tidy;
+
+/// One stage: its name for `--only`, a line that says what it does, and how it runs.
+pub struct Stage {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub run: fn(&Options) -> Result<Tally>,
+}
+
+/// Every stage.
+pub const ALL: [Stage; 5] = [
+    Stage {
+        name: "fmt",
+        about: "cargo fmt --check",
+        run: fmt,
+    },
+    Stage {
+        name: "tidy",
+        about: "floors, sizes, module docs, banned words",
+        run: tidy,
+    },
+    Stage {
+        name: "clippy",
+        about: "clippy over all targets, warnings denied",
+        run: clippy,
+    },
+    Stage {
+        name: "unit",
+        about: "every Rust test of the workspace",
+        run: unit,
+    },
+    Stage {
+        name: "build",
+        about: "the release binary",
+        run: build,
+    },
+];
+
+fn fmt(_: &Options) -> Result<Tally> {
+    Ok(Tally::of(process::run(
+        process::cargo().args(["fmt", "--all", "--check"]),
+    )?))
+}
+
+fn tidy(_: &Options) -> Result<Tally> {
+    tidy::run(&tidy::Options::default())
+}
+
+fn clippy(_: &Options) -> Result<Tally> {
+    let mut clippy = process::cargo();
+    clippy.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    Ok(Tally::of(process::run(&mut clippy)?))
+}
+
+fn unit(_: &Options) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--quiet"]);
+    let ok = process::run_lines(&mut cargo, |line| tally += result_line(line))?;
+    if !ok && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+fn build(_: &Options) -> Result<Tally> {
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--release", "--quiet", "--package", "levada-cli"]);
+    Ok(Tally::of(process::run(&mut cargo)?))
+}
+
+/// Counts of a line `test result: ok. 3 passed; 0 failed; …` of cargo's test runner.
+fn result_line(line: &str) -> Tally {
+    let Some(rest) = line.strip_prefix("test result: ") else {
+        return Tally::default();
+    };
+    let count = |what: &str| {
+        let words: Vec<&str> = rest
+            .split([' ', ';', '.'])
+            .filter(|word| !word.is_empty())
+            .collect();
+        let at = words.iter().position(|word| *word == what).unwrap_or(0);
+        at.checked_sub(1)
+            .and_then(|at| words[at].parse().ok())
+            .unwrap_or(0)
+    };
+    Tally {
+        passed: count("passed"),
+        failed: count("failed"),
+        skipped: count("ignored"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_s_result_line_is_counted() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out";
+        assert_eq!(
+            result_line(line),
+            Tally {
+                passed: 12,
+                failed: 3,
+                skipped: 1
+            }
+        );
+        assert_eq!(result_line("running 3 tests"), Tally::default());
+    }
+}
