@@ -1,0 +1,205 @@
+//! Reading primitives from one frame. Every length is checked against what is left.
+
+use bytes::Bytes;
+
+use crate::types::{KStr, Uuid};
+
+/// The longest string that Kafka's protocol carries, in bytes.
+pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
+
+/// Why bytes are not the message they should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    #[error("the message ends too early: {needed} more bytes are needed, {left} are left")]
+    Truncated { needed: usize, left: usize },
+    #[error("{0} bytes are left over after the message")]
+    LeftOver(usize),
+    #[error("the length or count {0} is not valid")]
+    BadLength(i64),
+    #[error("a variable-length integer is longer than 32 bits")]
+    BadVarint,
+    #[error("a string is not UTF-8")]
+    NotUtf8,
+    #[error("field `{0}` is null, which this version does not allow")]
+    UnexpectedNull(&'static str),
+    #[error("a field is null, which this version does not allow")]
+    Null,
+    #[error("version {version} of {message} is not known")]
+    UnknownVersion { message: &'static str, version: i16 },
+}
+
+/// A cursor over the bytes of one frame; slices of it share the frame's memory.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    bytes: Bytes,
+    position: usize,
+}
+
+impl Reader {
+    /// Starts at the first byte of `bytes`.
+    pub fn new(bytes: Bytes) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// How many bytes are left.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// # Errors
+    /// [`WireError::LeftOver`] unless every byte has been read.
+    pub fn expect_end(&self) -> Result<(), WireError> {
+        match self.remaining() {
+            0 => Ok(()),
+            left => Err(WireError::LeftOver(left)),
+        }
+    }
+
+    /// What is left, without a copy.
+    pub fn rest(&self) -> Bytes {
+        self.bytes.slice(self.position..)
+    }
+
+    fn take(&mut self, needed: usize) -> Result<&[u8], WireError> {
+        let start = self.position;
+        let left = self.remaining();
+        match self.bytes.get(start..).and_then(|tail| tail.get(..needed)) {
+            Some(taken) => {
+                self.position = start + needed;
+                Ok(taken)
+            }
+            None => Err(WireError::Truncated { needed, left }),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let left = self.remaining();
+        self.take(N)?
+            .try_into()
+            .map_err(|_| WireError::Truncated { needed: N, left })
+    }
+
+    /// The next `length` bytes as a slice that shares the frame's memory.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`] if fewer are left.
+    pub fn slice(&mut self, length: usize) -> Result<Bytes, WireError> {
+        let start = self.position;
+        self.take(length)?;
+        Ok(self.bytes.slice(start..start + length))
+    }
+
+    /// # Errors
+    /// [`WireError::Truncated`] at the end of the frame; so for all fixed sizes.
+    pub fn bool(&mut self) -> Result<bool, WireError> {
+        Ok(self.i8()? != 0)
+    }
+
+    /// # Errors
+    /// See [`Reader::bool`].
+    pub fn i8(&mut self) -> Result<i8, WireError> {
+        Ok(i8::from_be_bytes(self.array()?))
+    }
+
+    /// # Errors
+    /// See [`Reader::bool`].
+    pub fn i16(&mut self) -> Result<i16, WireError> {
+        Ok(i16::from_be_bytes(self.array()?))
+    }
+
+    /// # Errors
+    /// See [`Reader::bool`].
+    pub fn i32(&mut self) -> Result<i32, WireError> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    /// # Errors
+    /// See [`Reader::bool`].
+    pub fn i64(&mut self) -> Result<i64, WireError> {
+        Ok(i64::from_be_bytes(self.array()?))
+    }
+
+    /// # Errors
+    /// See [`Reader::bool`].
+    pub fn uuid(&mut self) -> Result<Uuid, WireError> {
+        Ok(Uuid(self.array()?))
+    }
+
+    /// An unsigned integer of up to 32 bits in groups of seven, lowest first.
+    ///
+    /// # Errors
+    /// [`WireError::BadVarint`] if it does not fit, [`WireError::Truncated`].
+    pub fn uvarint(&mut self) -> Result<u32, WireError> {
+        let mut value = 0u32;
+        for shift in [0u32, 7, 14, 21, 28] {
+            let [byte] = self.array()?;
+            let group = u32::from(byte & 0x7f);
+            if shift == 28 && byte > 0x0f {
+                return Err(WireError::BadVarint);
+            }
+            value |= group << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(WireError::BadVarint)
+    }
+
+    /// The length of bytes or the count of an array; `None` is null.
+    pub(crate) fn length(&mut self, flexible: bool) -> Result<Option<usize>, WireError> {
+        if flexible {
+            return Ok(self.uvarint()?.checked_sub(1).map(|length| length as usize));
+        }
+        match self.i32()? {
+            -1 => Ok(None),
+            length => usize::try_from(length)
+                .map(Some)
+                .map_err(|_| WireError::BadLength(length.into())),
+        }
+    }
+
+    pub(crate) fn string(&mut self, flexible: bool) -> Result<Option<KStr>, WireError> {
+        let length = if flexible {
+            self.length(true)?
+        } else {
+            match self.i16()? {
+                -1 => None,
+                length => {
+                    Some(usize::try_from(length).map_err(|_| WireError::BadLength(length.into()))?)
+                }
+            }
+        };
+        let Some(length) = length else {
+            return Ok(None);
+        };
+        if length > STRING_BYTES_MAX {
+            return Err(WireError::BadLength(length as i64));
+        }
+        let bytes = self.slice(length)?;
+        KStr::try_from(bytes)
+            .map(Some)
+            .map_err(|_| WireError::NotUtf8)
+    }
+
+    /// Reads a section of tagged fields (KIP-482), giving each field's tag and bytes.
+    pub(crate) fn tagged(
+        &mut self,
+        mut field: impl FnMut(u32, &mut Reader) -> Result<bool, WireError>,
+    ) -> Result<(), WireError> {
+        let count = self.uvarint()?;
+        for _ in 0..count {
+            let tag = self.uvarint()?;
+            let size = self.uvarint()? as usize;
+            let mut inner = Reader::new(self.slice(size)?);
+            if field(tag, &mut inner)? {
+                inner.expect_end()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips a section of tagged fields of which none is known.
+    pub(crate) fn skip_tagged(&mut self) -> Result<(), WireError> {
+        self.tagged(|_, _| Ok(false))
+    }
+}
