@@ -1,1 +1,177 @@
-//! Placeholder: filled in by the first steps.
+//! The world outside: clock, chance, tasks, threads and files.
+//!
+//! Everything above this crate takes an [`Env`] and reaches the machine only through it, so that a
+//! whole run can be replayed from its seed. Clippy refuses the direct calls everywhere else.
+#![allow(clippy::disallowed_methods)] // This is the one place that may make them.
+
+pub mod clock;
+pub mod fault;
+pub mod fs;
+pub mod random;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+pub use clock::{Clock, RealClock, SimulatedClock};
+pub use fs::{File, Fs, FsLock, LockResult, OpenMode, RealFs};
+pub use random::{OsRandom, Random, SeededRandom};
+/// What [`Env::timeout`] returns when the time is up.
+pub use tokio::time::error::Elapsed;
+
+/// A handle on the world. Cloning costs a few reference counts.
+#[derive(Clone)]
+pub struct Env {
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    fs: Arc<dyn Fs>,
+    simulated: bool,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Env")
+            .field("simulated", &self.simulated)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Env {
+    /// The machine's own clock, randomness and files.
+    #[must_use]
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(RealClock::new()),
+            random: Arc::new(OsRandom),
+            fs: Arc::new(RealFs),
+            simulated: false,
+        }
+    }
+
+    /// A world that follows from `seed`: tokio's clock (pause it, or run under turmoil), seeded
+    /// randomness, the given files. Work that would leave the thread runs in place.
+    #[must_use]
+    pub fn simulated(seed: u64, fs: Arc<dyn Fs>) -> Self {
+        Self {
+            clock: Arc::new(SimulatedClock::new()),
+            random: Arc::new(SeededRandom::new(seed)),
+            fs,
+            simulated: true,
+        }
+    }
+
+    /// The same world over other files.
+    #[must_use]
+    pub fn with_fs(mut self, fs: Arc<dyn Fs>) -> Self {
+        self.fs = fs;
+        self
+    }
+
+    /// The same world with another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same world with another source of chance.
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Whether this world is replayed from a seed: then nothing may run on a thread of its own.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.simulated
+    }
+
+    /// The wall clock in milliseconds since the Unix epoch. It may jump; never measure with it.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Time since this world was made. It never goes back; it stands still or jumps where tokio's
+    /// clock does (paused time, turmoil).
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// Completes after `d`. Must be awaited inside a tokio runtime.
+    pub async fn sleep(&self, d: Duration) {
+        tokio::time::sleep(d).await;
+    }
+
+    /// Runs `f` for at most `d`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when `f` did not complete in time; `f` is dropped.
+    pub async fn timeout<F: Future>(&self, d: Duration, f: F) -> Result<F::Output, Elapsed> {
+        tokio::time::timeout(d, f).await
+    }
+
+    /// Starts a task on the current tokio runtime. `name` marks what it logs.
+    pub fn spawn<F>(&self, name: &'static str, f: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(f.instrument(tracing::debug_span!("task", name)))
+    }
+
+    /// Runs `f`, which may block, off the reactor (in place in a simulated world). A panic in `f`
+    /// goes on in the caller.
+    pub async fn blocking<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        if self.simulated {
+            return f();
+        }
+        match tokio::task::spawn_blocking(f).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Cancelled: the runtime is going away and with it this future.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Starts an operating-system thread called `name`.
+    ///
+    /// # Errors
+    /// The system's, when it has no thread to give.
+    pub fn thread<F>(&self, name: &str, f: F) -> io::Result<std::thread::JoinHandle<()>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        std::thread::Builder::new().name(name.to_owned()).spawn(f)
+    }
+
+    /// Eight random bytes as a number.
+    #[must_use]
+    pub fn random_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.random.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Fills `buf` with random bytes; from the system they are fit for keys.
+    pub fn random_bytes(&self, buf: &mut [u8]) {
+        self.random.fill(buf);
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+}

@@ -1,0 +1,1 @@
+//! A filesystem in memory that loses, tears and refuses.
