@@ -182,8 +182,9 @@ macro_rules! apis {
                 }
             }
 
-            /// The versions that Kafka 4.1 advertises, of what our tables hold. Produce begins at 0,
-            /// since old librdkafka takes compression from it, although bodies begin at 3.
+            /// The versions that Kafka 4.1 advertises, of APIs for which we have messages: what a
+            /// server names once it also serves them. Produce begins at 0, since old librdkafka
+            /// switches compression off otherwise, although its bodies begin at 3.
             pub fn advertised_versions(self) -> Option<RangeInclusive<i16>> {
                 match self {
                     $(Self::$key => Some($advertised),)*

@@ -140,7 +140,9 @@ impl Nullable for Bytes {
 
 impl Nullable for Records {
     fn read_nullable(reader: &mut Reader, version: Version) -> Result<Option<Self>, WireError> {
-        Ok(Bytes::read_nullable(reader, version)?.map(Self::from))
+        let records = Bytes::read_nullable(reader, version)?;
+        reader.charge(size_of_val(&records))?;
+        Ok(records.map(Self::from))
     }
 
     fn write_nullable(value: Option<&Self>, writer: &mut Writer, version: Version) {
@@ -152,8 +154,7 @@ impl Nullable for Records {
 }
 
 impl<T: Field> Nullable for Vec<T> {
-    /// Refuses a count that what is left cannot hold, and reserves no more memory than there are
-    /// bytes left; beyond that the vector grows as elements are really read.
+    /// Refuses a count that what is left cannot hold, or whose memory the frame is not worth.
     fn read_nullable(reader: &mut Reader, version: Version) -> Result<Option<Self>, WireError> {
         let Some(count) = reader.length(version.flexible)? else {
             return Ok(None);
@@ -163,7 +164,8 @@ impl<T: Field> Nullable for Vec<T> {
         if needed > left {
             return Err(WireError::Truncated { needed, left });
         }
-        let mut elements = Vec::with_capacity(count.min(left / size_of::<T>().max(1) + 1));
+        reader.charge(count.saturating_mul(size_of::<T>()))?;
+        let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
             elements.push(T::read(reader, version)?);
         }

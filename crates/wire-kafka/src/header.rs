@@ -34,6 +34,7 @@ impl RequestHeader {
         Ok(header)
     }
 
+    /// Writes the header that belongs to its API and version.
     pub fn encode(&self, writer: &mut Writer) {
         writer.i16(self.api_key);
         writer.i16(self.api_version);
@@ -58,6 +59,8 @@ pub struct ResponseHeader {
 }
 
 impl ResponseHeader {
+    /// Reads the header of an answer to a request of `key` in `version`.
+    ///
     /// # Errors
     /// [`WireError`] if it is cut short.
     pub fn decode(reader: &mut Reader, key: ApiKey, version: i16) -> Result<Self, WireError> {
@@ -68,6 +71,7 @@ impl ResponseHeader {
         Ok(Self { correlation_id })
     }
 
+    /// Writes the header of an answer to a request of `key` in `version`.
     pub fn encode(&self, writer: &mut Writer, key: ApiKey, version: i16) {
         writer.i32(self.correlation_id);
         if Self::is_flexible(key, version) {

@@ -15,6 +15,8 @@ pub mod header;
 mod message;
 pub mod messages;
 mod reader;
+#[cfg(feature = "sample")]
+pub mod sample;
 mod table;
 mod types;
 mod writer;

@@ -7,6 +7,19 @@ use crate::types::{KStr, Uuid};
 /// The longest string that Kafka's protocol carries, in bytes.
 pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
+/// Memory that the elements of a frame's arrays may take, in bytes: this much for each frame, ...
+const MEMORY_BYTES_MIN: usize = 64 * 1024;
+
+/// ... this much for each of the frame's first bytes, which the tersest honest message needs (an
+/// array of names of one letter), ...
+const MEMORY_FACTOR_DENSE: usize = 16;
+
+/// ... which are so many, ...
+const DENSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// ... and this much for each byte beyond them: so large a frame is mostly records.
+const MEMORY_FACTOR: usize = 4;
+
 /// Why bytes are not the message they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -18,14 +31,14 @@ pub enum WireError {
     BadLength(i64),
     #[error("a variable-length integer is longer than 32 bits")]
     BadVarint,
+    #[error("{0} bytes of memory for arrays are more than a frame of this size is worth")]
+    TooDense(usize),
     #[error("a string is not UTF-8")]
     NotUtf8,
     #[error("field `{0}` is null, which this version does not allow")]
     UnexpectedNull(&'static str),
     #[error("a field is null, which this version does not allow")]
     Null,
-    #[error("version {version} of {message} is not known")]
-    UnknownVersion { message: &'static str, version: i16 },
 }
 
 /// A cursor over the bytes of one frame; slices of it share the frame's memory.
@@ -33,17 +46,30 @@ pub enum WireError {
 pub struct Reader {
     bytes: Bytes,
     position: usize,
+    /// Where what is being read ends: the frame, or the tagged field that is being read.
+    end: usize,
+    /// How much memory elements of arrays may still take.
+    memory_left: usize,
 }
 
 impl Reader {
     /// Starts at the first byte of `bytes`.
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes, position: 0 }
+        let end = bytes.len();
+        let dense = end.min(DENSE_BYTES_MAX);
+        let memory_left =
+            MEMORY_BYTES_MIN + dense * MEMORY_FACTOR_DENSE + (end - dense) * MEMORY_FACTOR;
+        Self {
+            bytes,
+            position: 0,
+            end,
+            memory_left,
+        }
     }
 
     /// How many bytes are left.
     pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.position
+        self.end - self.position
     }
 
     /// # Errors
@@ -57,13 +83,17 @@ impl Reader {
 
     /// What is left, without a copy.
     pub fn rest(&self) -> Bytes {
-        self.bytes.slice(self.position..)
+        self.bytes.slice(self.position..self.end)
     }
 
     fn take(&mut self, needed: usize) -> Result<&[u8], WireError> {
         let start = self.position;
         let left = self.remaining();
-        match self.bytes.get(start..).and_then(|tail| tail.get(..needed)) {
+        match self
+            .bytes
+            .get(start..self.end)
+            .and_then(|tail| tail.get(..needed))
+        {
             Some(taken) => {
                 self.position = start + needed;
                 Ok(taken)
@@ -158,6 +188,15 @@ impl Reader {
         }
     }
 
+    /// Takes memory for elements out of what this frame is worth.
+    pub(crate) fn charge(&mut self, memory: usize) -> Result<(), WireError> {
+        self.memory_left = self
+            .memory_left
+            .checked_sub(memory)
+            .ok_or(WireError::TooDense(memory))?;
+        Ok(())
+    }
+
     pub(crate) fn string(&mut self, flexible: bool) -> Result<Option<KStr>, WireError> {
         let length = if flexible {
             self.length(true)?
@@ -181,7 +220,8 @@ impl Reader {
             .map_err(|_| WireError::NotUtf8)
     }
 
-    /// Reads a section of tagged fields (KIP-482), giving each field's tag and bytes.
+    /// Reads a section of tagged fields (KIP-482): `field` tells whether it knows the tag and has
+    /// read the field; else it is skipped.
     pub(crate) fn tagged(
         &mut self,
         mut field: impl FnMut(u32, &mut Reader) -> Result<bool, WireError>,
@@ -190,10 +230,16 @@ impl Reader {
         for _ in 0..count {
             let tag = self.uvarint()?;
             let size = self.uvarint()? as usize;
-            let mut inner = Reader::new(self.slice(size)?);
-            if field(tag, &mut inner)? {
-                inner.expect_end()?;
+            let left = self.remaining();
+            if size > left {
+                return Err(WireError::Truncated { needed: size, left });
             }
+            let end = std::mem::replace(&mut self.end, self.position + size);
+            if field(tag, self)? {
+                self.expect_end()?;
+            }
+            self.position = self.end;
+            self.end = end;
         }
         Ok(())
     }

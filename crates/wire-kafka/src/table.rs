@@ -105,6 +105,25 @@ macro_rules! message {
         }
 
         $crate::table::nullable!($name);
+
+        #[cfg(feature = "sample")]
+        #[allow(unused_mut, unused_variables, clippy::manual_range_contains)]
+        impl $crate::sample::Sample for $name {
+            fn sample(
+                source: &mut $crate::sample::Source,
+                version: $crate::field::Version,
+            ) -> Self {
+                let mut message = Self::default();
+                $($crate::table::field!(
+                    sample message, $field, source, version, $versions, [$($null)?] [$($tag)?]
+                );)*
+                message
+            }
+
+            fn unfold(&mut self) {
+                $(self.$field.unfold();)*
+            }
+        }
     };
 }
 
@@ -186,6 +205,28 @@ macro_rules! field {
             $writer.tagged($tag, |writer| {
                 $crate::field::Field::write(&$self.$field, writer, $version);
             });
+        }
+    };
+
+    (sample $message:ident, $field:ident, $source:ident, $version:ident, $versions:expr,
+        [] []) => {
+        if ($versions).contains(&$version.number) {
+            $message.$field = $crate::sample::Sample::sample($source, $version);
+        }
+    };
+    (sample $message:ident, $field:ident, $source:ident, $version:ident, $versions:expr,
+        [$null:expr] []) => {
+        if ($versions).contains(&$version.number) {
+            $message.$field = $crate::sample::Sample::sample($source, $version);
+            if $message.$field.is_none() && !($null).contains(&$version.number) {
+                $message.$field = Some(Default::default());
+            }
+        }
+    };
+    (sample $message:ident, $field:ident, $source:ident, $version:ident, $versions:expr,
+        [] [$tag:literal]) => {
+        if ($versions).contains(&$version.number) && $source.once_in(2) {
+            $message.$field = $crate::sample::Sample::sample($source, $version);
         }
     };
 }

@@ -81,11 +81,7 @@ impl From<Bytes> for Records {
 /// Equal when the bytes are, however they are cut into pieces.
 impl PartialEq for Records {
     fn eq(&self, other: &Self) -> bool {
-        let bytes = |records: &'_ Self| -> Vec<Bytes> { records.pieces.clone() };
-        self.len() == other.len()
-            && bytes(self)
-                .iter()
-                .flatten()
-                .eq(bytes(other).iter().flatten())
+        let bytes = self.pieces.iter().flatten();
+        self.len() == other.len() && bytes.eq(other.pieces.iter().flatten())
     }
 }

@@ -51,7 +51,8 @@ impl Writer {
         self.len() == 0
     }
 
-    /// The frame; with [`Writer::framed`] its size is filled in.
+    /// The frame; with [`Writer::framed`] its size is filled in. A frame must stay under 2 GiB,
+    /// which whoever gathers records has to see to.
     pub fn finish(mut self) -> Frame {
         if self.framed {
             let size = i32::try_from(self.len() - FRAME_SIZE_BYTES).unwrap_or(i32::MAX);
@@ -79,26 +80,32 @@ impl Writer {
         }
     }
 
+    /// One byte: 0 or 1.
     pub fn bool(&mut self, value: bool) {
         self.small.put_u8(value.into());
     }
 
+    /// One byte.
     pub fn i8(&mut self, value: i8) {
         self.small.put_i8(value);
     }
 
+    /// Two bytes, the highest first.
     pub fn i16(&mut self, value: i16) {
         self.small.put_i16(value);
     }
 
+    /// Four bytes, the highest first.
     pub fn i32(&mut self, value: i32) {
         self.small.put_i32(value);
     }
 
+    /// Eight bytes, the highest first.
     pub fn i64(&mut self, value: i64) {
         self.small.put_i64(value);
     }
 
+    /// Sixteen bytes.
     pub fn uuid(&mut self, value: Uuid) {
         self.small.put_slice(&value.0);
     }

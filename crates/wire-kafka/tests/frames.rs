@@ -102,3 +102,12 @@ fn unknown_tagged_fields_are_skipped() {
     reader.expect_end().unwrap();
     assert_eq!((read.throttle_time_ms, read.error_code), (1, 27));
 }
+
+#[test]
+fn an_array_that_is_worth_little_is_refused() {
+    // A Metadata request of four million unnamed topics: two bytes of zero for each.
+    let mut body = 4_000_000i32.to_be_bytes().to_vec();
+    body.resize(16_000_000, 0);
+    let read = MetadataRequest::decode(&mut Reader::new(body.into()), 1);
+    assert!(matches!(read, Err(WireError::TooDense(_))));
+}
