@@ -1,1 +1,44 @@
-//! Placeholder: filled in by the first steps.
+//! Floor 3: the port that makes segments durable and reads extents back.
+//!
+//! Knows extents. Knows nothing of offsets, topics or the catalog. Implementations: `local` (over
+//! the WAL), `memory`, `fault` (a wrapper); later `object` (a bucket). All run one conformance suite.
+
+use bytes::Bytes;
+use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
+use levada_model::{Extent, SegmentId};
+
+/// A staged segment: where it will lie, and the ticket that resolves once it is durable there.
+pub struct Staged {
+    pub extent: Extent,
+    pub ticket: Ticket,
+}
+
+/// One stored segment as [`Journal::list`] tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredSegment {
+    pub segment: SegmentId,
+    /// Bytes that it takes on storage.
+    pub stored_bytes: u64,
+}
+
+/// Makes immutable segments durable.
+pub trait Journal: Send + Sync + 'static {
+    /// Takes a segment (`pieces` in order, not copied by the caller) and starts to store it. Cheap:
+    /// it queues. Segments become durable in any order; the caller commits in the order it likes.
+    ///
+    /// # Errors
+    /// `Rejected` when storage is full or stopping: nothing happened.
+    fn stage(&self, pieces: Vec<Bytes>, urgency: Urgency) -> PortResult<Staged>;
+
+    /// The bytes of an extent, or of a part of one.
+    ///
+    /// # Errors
+    /// `Corrupt` when the stored bytes are known to be damaged or do not exist: never wrong bytes.
+    fn read(&self, extent: Extent) -> PortFuture<'_, Bytes>;
+
+    /// Lets a segment go that nothing names any longer. Idempotent.
+    fn delete(&self, segment: SegmentId) -> PortFuture<'_, ()>;
+
+    /// Every stored segment, in order.
+    fn list(&self) -> PortFuture<'_, Vec<StoredSegment>>;
+}
