@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod fault;
 pub mod fs;
+pub mod port;
 pub mod random;
 
 use std::future::Future;

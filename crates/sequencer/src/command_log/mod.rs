@@ -14,7 +14,12 @@ pub trait CommandLog: Send + Sync + 'static {
     /// # Errors
     /// `Rejected`: it did not happen, retry. `Indeterminate`: it may have, settle it by replay.
     /// `Fenced`: another sequencer owns the log, stop.
-    fn append(&self, record: Bytes, tickets: Vec<Ticket>, urgency: Urgency) -> PortResult<Appending>;
+    fn append(
+        &self,
+        record: Bytes,
+        tickets: Vec<Ticket>,
+        urgency: Urgency,
+    ) -> PortResult<Appending>;
 
     /// The newest snapshot, and the records after it in order. Called once, before any append.
     ///
