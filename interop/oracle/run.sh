@@ -31,9 +31,9 @@ awk -F'\t' '
     if ($3 > high[$2]) high[$2] = $3
     passed[$2] += $4; failed[$2] += $5; all += $4; bad += $5 }
   END {
-    printf "%-26s %-9s %8s %8s\n", "api", "versions", "cases", "failed"
+    printf "%-30s %-9s %8s %8s\n", "api", "versions", "cases", "failed"
     for (i = 1; i <= apis; i++) { a = order[i]
-      printf "%-26s %-9s %8d %8d\n", a, a ~ /,/ ? "" : low[a] "-" high[a], passed[a] + failed[a], failed[a] }
+      printf "%-30s %-9s %8d %8d\n", a, a ~ /,/ ? "" : low[a] "-" high[a], passed[a] + failed[a], failed[a] }
     printf "%d passed, %d failed\n", all, bad
     exit bad > 0 || all == 0 }
 ' "$out/result.tsv"
