@@ -1,1 +1,117 @@
-fn main() {}
+//! `levada`: the service and the commands around it.
+//!
+//! Data goes to stdout, messages to stderr. Exit codes: see [`error::CliError`].
+
+mod commands;
+mod context;
+mod error;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use levada_env::Env;
+
+use crate::context::Context;
+use crate::error::CliResult;
+use crate::output::Format;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Levada: publish once, read anywhere. A Kafka-protocol service with one durable log.
+#[derive(Parser)]
+#[command(
+    name = "levada",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    /// How data is printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(commands::serve::Args),
+    /// Run the service and replay real events through it
+    Demo(commands::demo::Args),
+    /// Show and check the service's settings
+    Config(commands::config::Args),
+    /// Create, list, describe, alter and delete topics
+    Topic(commands::topic::Args),
+    /// Write records to a topic
+    Produce(commands::produce::Args),
+    /// Read records from a topic
+    Consume(commands::consume::Args),
+    /// Look at consumer groups, their lag and their offsets
+    Group(commands::group::Args),
+    /// Check a broker from this machine and say what is wrong
+    Doctor(commands::doctor::Args),
+    /// Measure a broker
+    Bench(commands::bench::Args),
+    /// Print the completion script of a shell
+    Completions(commands::completions::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("levada")
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("levada: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        let context = Context::new(Env::real(), cli.output);
+        dispatch(cli.command, context).await
+    });
+    // What still runs (a blocked read of stdin, say) must not hold up the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is_silent() {
+                eprintln!("levada: {error}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn dispatch(command: Command, context: Context) -> CliResult {
+    match command {
+        Command::Serve(args) => commands::serve::run(args, context).await,
+        Command::Demo(args) => commands::demo::run(args, context).await,
+        Command::Config(args) => commands::config::run(args, context).await,
+        Command::Topic(args) => commands::topic::run(args, context).await,
+        Command::Produce(args) => commands::produce::run(args, context).await,
+        Command::Consume(args) => commands::consume::run(args, context).await,
+        Command::Group(args) => commands::group::run(args, context).await,
+        Command::Doctor(args) => commands::doctor::run(args, context).await,
+        Command::Bench(args) => commands::bench::run(args, context).await,
+        Command::Completions(args) => {
+            commands::completions::run(&args, &context, &mut Cli::command())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
