@@ -4,11 +4,14 @@
 //! crate of the broker, so that it still runs when one of them does not compile.
 #![allow(clippy::disallowed_methods)]
 
+mod broker;
+mod interop;
 mod process;
 mod report;
 mod stages;
 mod test;
 mod tidy;
+mod toolchain;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +32,8 @@ enum Chore {
     Test(test::Options),
     /// Floors, file and function sizes, module docs, banned words
     Tidy(tidy::Options),
+    /// Real clients of many languages against one broker
+    Interop(interop::Options),
 }
 
 fn main() {
@@ -36,6 +41,7 @@ fn main() {
     let outcome = match arguments.chore {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy(options) => tidy::run(&options),
+        Chore::Interop(options) => interop::run(&options),
     };
     match outcome {
         Ok(tally) => {

@@ -3,6 +3,8 @@
 
 use anyhow::Result;
 
+use crate::broker::Kind;
+use crate::interop;
 use crate::process;
 use crate::report::Tally;
 use crate::test::Options;
@@ -16,7 +18,7 @@ pub struct Stage {
 }
 
 /// Every stage.
-pub const ALL: [Stage; 5] = [
+pub const ALL: &[Stage] = &[
     Stage {
         name: "fmt",
         about: "cargo fmt --check",
@@ -41,6 +43,16 @@ pub const ALL: [Stage; 5] = [
         name: "build",
         about: "the release binary",
         run: build,
+    },
+    Stage {
+        name: "clients",
+        about: "the client matrix",
+        run: clients,
+    },
+    Stage {
+        name: "docs",
+        about: "docs/compatibility.md says what the clients did",
+        run: docs,
     },
 ];
 
@@ -83,6 +95,19 @@ fn build(_: &Options) -> Result<Tally> {
     let mut cargo = process::cargo();
     cargo.args(["build", "--release", "--quiet", "--package", "levada-cli"]);
     Ok(Tally::of(process::run(&mut cargo)?))
+}
+
+fn clients(options: &Options) -> Result<Tally> {
+    let client = options.client.clone();
+    Ok(interop::run_clients(&interop::Options {
+        client,
+        against: Kind::Levada,
+    })?
+    .1)
+}
+
+fn docs(_: &Options) -> Result<Tally> {
+    interop::check_docs()
 }
 
 /// Counts of a line `test result: ok. 3 passed; 0 failed; …` of cargo's test runner.

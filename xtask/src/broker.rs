@@ -1,0 +1,194 @@
+//! Starts a broker for a test and ends it: ours, or a real Apache Kafka of one node.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, toolchain};
+
+const START_WAIT_MAX: Duration = Duration::from_secs(60);
+const START_POLL: Duration = Duration::from_millis(5);
+
+/// Which broker a test talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    Levada,
+    Kafka,
+}
+
+/// A running broker; ended with SIGKILL when dropped.
+pub struct Broker {
+    child: Child,
+    /// `host:port` of the Kafka listener.
+    pub address: String,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The release binary that tests start.
+pub fn levada_binary() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| process::repository().join("target"), PathBuf::from);
+    target.join("release/levada")
+}
+
+impl Broker {
+    /// Starts one over `folder`, which keeps its data and its log, and waits until it accepts.
+    ///
+    /// # Errors
+    /// When it does not start within a minute; the end of its log is in the message.
+    pub fn start(kind: Kind, folder: &Path) -> Result<Broker> {
+        fs::create_dir_all(folder)?;
+        match kind {
+            Kind::Levada => start_levada(folder),
+            Kind::Kafka => start_kafka(folder),
+        }
+    }
+}
+
+fn start_levada(folder: &Path) -> Result<Broker> {
+    let data = folder.join("data");
+    let mut command = Command::new(levada_binary());
+    command
+        .args(["serve", "--kafka", "127.0.0.1:0", "--http", "off", "--data"])
+        .arg(&data);
+    let child = spawn(command, folder)?;
+    let ready = data.join("ready.json");
+    let mut broker = Broker {
+        child,
+        address: String::new(),
+    };
+    broker.wait(folder, |pid| {
+        let text = fs::read_to_string(&ready).ok()?;
+        let ready: serde_json::Value = serde_json::from_str(&text).ok()?;
+        // A file of an earlier run names another process.
+        let is_ours = ready.get("pid")?.as_u64()? == u64::from(pid);
+        is_ours.then(|| {
+            ready
+                .get("kafka")
+                .and_then(|kafka| kafka.as_str())
+                .map(str::to_owned)
+        })?
+    })?;
+    Ok(broker)
+}
+
+fn start_kafka(folder: &Path) -> Result<Broker> {
+    let jars = toolchain::kafka_jars()?;
+    let (address, controller) = (free_address()?, free_address()?);
+    let properties = folder.join("server.properties");
+    let text = kafka_properties(&address, &controller, &folder.join("data"));
+    fs::write(&properties, text)?;
+    let mut format = java(&jars);
+    format
+        .arg("kafka.tools.StorageTool")
+        .args(["format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]);
+    format
+        .arg(&properties)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if !format.status()?.success() {
+        bail!(
+            "Apache Kafka's storage tool cannot format {}",
+            folder.display()
+        );
+    }
+    let mut command = java(&jars);
+    command.arg("kafka.Kafka").arg(&properties);
+    let child = spawn(command, folder)?;
+    let mut broker = Broker {
+        child,
+        address: String::new(),
+    };
+    broker.wait(folder, |_| {
+        std::net::TcpStream::connect(&address)
+            .ok()
+            .map(|_| address.clone())
+    })?;
+    Ok(broker)
+}
+
+fn java(jars: &str) -> Command {
+    let mut java = process::command("java");
+    java.args([
+        "-Xmx512m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        jars,
+    ]);
+    java
+}
+
+/// A node that is broker and controller, with the settings that make its behaviour repeatable.
+fn kafka_properties(address: &str, controller: &str, data: &Path) -> String {
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@{controller}\n\
+         listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
+         advertised.listeners=PLAINTEXT://{address}\n\
+         controller.listener.names=CONTROLLER\n\
+         log.dirs={}\n\
+         offsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=1\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=1\n\
+         share.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\n\
+         group.initial.rebalance.delay.ms=0\n",
+        data.display()
+    )
+}
+
+fn spawn(mut command: Command, folder: &Path) -> Result<Child> {
+    let log = fs::File::create(folder.join("broker.log"))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    command
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", process::show(&command)))
+}
+
+impl Broker {
+    /// Waits until `address` finds where the broker listens.
+    fn wait(&mut self, folder: &Path, address: impl Fn(u32) -> Option<String>) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = address(self.child.id()) {
+                self.address = found;
+                return Ok(());
+            }
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || started.elapsed() > START_WAIT_MAX {
+                let log = fs::read_to_string(folder.join("broker.log")).unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(10).collect();
+                bail!(
+                    "the broker did not start ({ended:?}); its log ends, last line first: {tail:?}"
+                );
+            }
+            thread::sleep(START_POLL);
+        }
+    }
+}
+
+/// A loopback address that nobody uses at the moment.
+///
+/// # Errors
+/// When no port is free.
+pub fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}

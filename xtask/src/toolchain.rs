@@ -1,0 +1,159 @@
+//! What the clients need on this machine, installed by its own package managers into `.cache/`.
+//! Every version is pinned in a manifest under `interop/`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
+/// True when CI runs us: what a person may leave out is a failure there.
+pub fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// True when `program` is on the path.
+pub fn exists(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Installs a Debian package unless `program` is there already.
+///
+/// # Errors
+/// When it is not and cannot be installed.
+pub fn debian(program: &str, package: &str) -> Result<()> {
+    if exists(program) {
+        return Ok(());
+    }
+    if !exists("apt-get") {
+        bail!("`{program}` is missing: install {package}");
+    }
+    println!("installing Debian's {package} for `{program}`");
+    process::install(process::command("apt-get").args(["update", "-qq"]))?;
+    let mut install = process::command("apt-get");
+    install.args(["install", "-y", "-qq", "--no-install-recommends", package]);
+    process::install(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Java 17 or newer, and Apache Kafka's jars of `interop/maven/pom.xml`; returns their class path.
+///
+/// # Errors
+/// When Java, Maven or a jar cannot be had.
+pub fn kafka_jars() -> Result<String> {
+    let pom = process::repository().join("interop/maven/pom.xml");
+    let text = fs::read_to_string(&pom).with_context(|| format!("{}", pom.display()))?;
+    let version = between(&text, "<kafka.version>", "</kafka.version>")
+        .context("interop/maven/pom.xml names no kafka.version")?;
+    let folder = process::cache().join("kafka").join(version);
+    if !folder.join("complete").exists() {
+        debian("java", "openjdk-17-jre-headless")?;
+        debian("mvn", "maven")?;
+        let mut copy = process::command("mvn");
+        copy.args(["-q", "-B", MAVEN_COPY, "-DincludeScope=runtime", "-f"])
+            .arg(&pom);
+        copy.arg(format!("-DoutputDirectory={}", folder.display()));
+        process::install(&mut copy)?;
+        fs::write(folder.join("complete"), "")?;
+    }
+    Ok(format!("{}/*", folder.display()))
+}
+
+/// A Python environment with `interop/clients/lib/requirements.txt`; returns its interpreter.
+///
+/// # Errors
+/// When Python is missing or a package cannot be had.
+pub fn python() -> Result<PathBuf> {
+    let wanted = process::repository().join("interop/clients/lib/requirements.txt");
+    let folder = process::cache().join("venv");
+    let stamp = folder.join("requirements.txt");
+    let interpreter = folder.join("bin/python");
+    if fs::read(&stamp).ok() != Some(fs::read(&wanted)?) {
+        debian("python3", "python3-venv")?;
+        process::install(
+            process::command("python3")
+                .args(["-m", "venv"])
+                .arg(&folder),
+        )?;
+        let mut pip = process::command(&interpreter);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "-r",
+        ])
+        .arg(&wanted);
+        process::install(&mut pip)?;
+        fs::copy(&wanted, &stamp)?;
+    }
+    Ok(interpreter)
+}
+
+/// `npm ci` in a client's folder.
+///
+/// # Errors
+/// When Node is missing or a package cannot be had.
+pub fn npm(client: &str) -> Result<()> {
+    debian("npm", "npm")?;
+    let mut npm = process::command("npm");
+    npm.current_dir(client_folder(client))
+        .args(["ci", "--no-audit", "--no-fund"]);
+    process::install(&mut npm)
+}
+
+/// Builds the Go clients; returns the folder of their binaries.
+///
+/// # Errors
+/// When Go is missing or a module cannot be had.
+pub fn go() -> Result<PathBuf> {
+    if !exists("go") {
+        bail!("`go` is missing: install Go 1.26 or newer");
+    }
+    let folder = process::cache().join("go");
+    fs::create_dir_all(&folder)?;
+    let mut go = process::command("go");
+    go.current_dir(client_folder("go"))
+        .args(["build", "-o"])
+        .arg(&folder);
+    process::install(go.args(["./franz-go", "./sarama"]))?;
+    Ok(folder)
+}
+
+/// Builds the rust-rdkafka client, librdkafka with it; returns its binary.
+///
+/// # Errors
+/// When a C compiler or a crate cannot be had.
+pub fn rust_rdkafka() -> Result<PathBuf> {
+    let folder = process::cache().join("rust-rdkafka");
+    let mut cargo = process::cargo();
+    cargo
+        .current_dir(client_folder("rust-rdkafka"))
+        .env("CARGO_TARGET_DIR", &folder);
+    process::install(cargo.args(["build", "--quiet", "--locked"]))?;
+    Ok(folder.join("debug/levada-interop-rust-rdkafka"))
+}
+
+/// Builds @confluentinc/kafka-javascript from the sources in its package.
+///
+/// # Errors
+/// When Node or a C++ compiler is missing.
+pub fn confluent_javascript() -> Result<()> {
+    debian("npm", "npm")?;
+    let script = client_folder("confluent-kafka-javascript").join("install.sh");
+    process::install(process::command(script).arg(process::cache()))
+}
+
+/// `interop/clients/NAME`.
+pub fn client_folder(name: &str) -> PathBuf {
+    process::repository().join("interop/clients").join(name)
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let rest = text.split_once(start)?.1;
+    Some(rest.split_once(end)?.0.trim())
+}
