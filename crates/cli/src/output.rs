@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_table_aligns_numbers_to_the_right_and_has_no_frame() {
         let text = Format::Table.render(&lags()).unwrap();
-        assert_eq!(text, "GROUP    LAG\nfast       0\nslow   12000\n");
+        assert_eq!(text, "GROUP     LAG\nfast        0\nslow    12000\n");
     }
 
     #[test]
