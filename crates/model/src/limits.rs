@@ -21,5 +21,16 @@ pub const COMMIT_COMMANDS_MAX: usize = 4096;
 /// Largest encoded command: assignments of a large group are the largest that occur.
 pub const COMMAND_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Most consumer groups of a cell.
+pub const GROUPS_MAX: usize = 2_000_000;
+/// Most assignment protocols that one group member may offer.
+pub const GROUP_PROTOCOLS_MAX: usize = 64;
+/// Largest metadata of one group member over all its protocols, in bytes.
+pub const GROUP_METADATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest assignments of one generation over all members, in bytes.
+pub const GROUP_ASSIGNMENTS_BYTES_MAX: usize = 12 * 1024 * 1024;
+
 const _: () = assert!(SEGMENT_BYTES_TARGET <= BATCH_BYTES_CEILING);
 const _: () = assert!(BATCH_BYTES_CEILING < u32::MAX as usize);
+const _: () = assert!(GROUP_ASSIGNMENTS_BYTES_MAX < COMMAND_BYTES_MAX);
+const _: () = assert!(GROUP_METADATA_BYTES_MAX < COMMAND_BYTES_MAX);
