@@ -35,6 +35,8 @@ pub enum Command {
     },
     /// Replaces the oldest index entries of a partition by a run that the engine has staged.
     SpillIndex(SpillIndex),
+    /// Replaces runs of a partition by one over the same offsets.
+    ReplaceRuns(ReplaceRuns),
     /// Stored bytes lie elsewhere now: the same batches, at other extents.
     MoveExtents(MoveExtents),
     /// Allocates a producer id for an idempotent producer without transactional id.
@@ -94,13 +96,36 @@ pub struct IndexRun {
     pub extent: Extent,
 }
 
+/// Taken only when the run covers exactly the oldest entries of the tail, with their bytes and
+/// largest timestamp. Where those bytes lie, by segment, the state knows from the entries and
+/// keeps beside the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpillIndex {
     pub partition: PartitionId,
     pub run: IndexRun,
 }
 
-/// Each move names the old extent so that a move that came too late is refused.
+/// The bytes of a run's batches that lie in one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentBytes {
+    pub segment: SegmentId,
+    pub bytes: u64,
+}
+
+/// Puts one run in the place of adjacent ones: merged, or with its batches rewritten elsewhere.
+/// Taken only when the old ones are there still and cover the same offsets and bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplaceRuns {
+    pub partition: PartitionId,
+    /// Where the old runs lie, oldest first.
+    pub old: Vec<Extent>,
+    pub run: IndexRun,
+    /// Where the batches lie that the new run names; sums up to its `data_bytes`.
+    pub segments: Vec<SegmentBytes>,
+}
+
+/// A move names a tail entry, or a run itself, by its first offset. Of a run's batches no single
+/// one is moved: see [`ReplaceRuns`]. Each move names the old extent so that a move that came too late is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MoveExtents {
     pub moves: Vec<ExtentMove>,

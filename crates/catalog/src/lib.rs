@@ -5,9 +5,26 @@
 //! same commands give the same state on every node. No I/O, no clock, no chance, no payload bytes.
 
 pub mod command;
+mod commit;
 pub mod encoding;
+mod group_rules;
 pub mod groups;
+mod index_rules;
+mod partition_rows;
+pub mod partitions;
 pub mod reply;
+pub mod saver;
+pub mod segments;
+pub mod state;
+pub mod topic_config;
+mod topic_rules;
+pub mod topics;
 
 pub use command::{Command, CommandGroup};
-pub use reply::{BatchRefusal, BatchResult, Effect, Reply, TopicError};
+pub use encoding::decode_group;
+pub use partitions::{Found, IndexEntry, Partition};
+pub use reply::{BatchRefusal, BatchResult, Effect, IndexRefusal, Reply, TopicError};
+pub use segments::SegmentUse;
+pub use state::{State, StateSettings};
+pub use topic_config::TopicConfig;
+pub use topics::Topic;

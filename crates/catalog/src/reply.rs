@@ -17,7 +17,22 @@ pub enum Reply {
         id: ProducerId,
         epoch: ProducerEpoch,
     },
+    /// Whether a spilled or replaced run was taken.
+    Index(Result<(), IndexRefusal>),
+    /// For each extent move, whether it was taken; a stale one changes nothing.
+    Moved(Vec<bool>),
     Group(GroupReply),
+}
+
+/// Why an index run was not taken. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexRefusal {
+    #[error("the partition is unknown (deleted in between)")]
+    UnknownPartition,
+    #[error(
+        "the index has changed since the run was written: it does not cover exactly what stands there"
+    )]
+    Changed,
 }
 
 /// Why a command on a topic was refused.
@@ -91,7 +106,10 @@ pub enum Effect {
     TopicAltered {
         topic: TopicId,
     },
-    /// Nothing in the state names this segment any longer: its bytes may go once a snapshot covers it.
+    /// Nothing in the state names this segment now: its bytes may go once a snapshot covers it.
+    /// Also reported when a command named the segment in vain (all its batches were refused).
+    /// A later command may name it again (a WAL file that is still written), so look at
+    /// `State::segment` before anything is deleted.
     SegmentDead(SegmentId),
     Group(GroupEffect),
 }

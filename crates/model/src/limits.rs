@@ -4,6 +4,8 @@
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// Most partitions that one topic may have.
 pub const TOPIC_PARTITIONS_MAX: u32 = 1_000_000;
+/// Most partitions that one cell may have: bounds the memory of its catalog.
+pub const CELL_PARTITIONS_MAX: u64 = 4_000_000;
 /// Longest group id, member id, client id and the like that is stored, in bytes.
 pub const NAME_BYTES_MAX: usize = 1024;
 /// Longest metadata string of a committed offset (Kafka's `offset.metadata.max.bytes`).
@@ -30,6 +32,7 @@ pub const GROUP_METADATA_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest assignments of one generation over all members, in bytes.
 pub const GROUP_ASSIGNMENTS_BYTES_MAX: usize = 12 * 1024 * 1024;
 
+const _: () = assert!(TOPIC_PARTITIONS_MAX as u64 <= CELL_PARTITIONS_MAX);
 const _: () = assert!(SEGMENT_BYTES_TARGET <= BATCH_BYTES_CEILING);
 const _: () = assert!(BATCH_BYTES_CEILING < u32::MAX as usize);
 const _: () = assert!(GROUP_ASSIGNMENTS_BYTES_MAX < COMMAND_BYTES_MAX);
