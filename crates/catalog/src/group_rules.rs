@@ -80,7 +80,8 @@ impl GroupWalk {
         rows_max: usize,
     ) -> usize {
         let mut visited = 0;
-        for group in groups.after(self.passed.as_deref()).take(rows_max) {
+        let passed = self.passed.clone();
+        for group in groups.after(passed.as_deref()).take(rows_max) {
             if !self.settled.remove(group.name()) {
                 group.encode_row(saver.row(RowKind::Group));
             }
