@@ -153,3 +153,19 @@ impl CommandGroup {
         crate::encoding::encode_group(self)
     }
 }
+
+impl Command {
+    /// About how many bytes the stored form takes: what a group commit is cut by.
+    pub fn size_hint(&self) -> usize {
+        const FIXED: usize = 64;
+        const BATCH: usize = 40;
+        const MOVE: usize = 24;
+        match self {
+            Command::Commit(commit) => FIXED + commit.batches.len() * BATCH,
+            Command::AdvanceLogStart { moves } => FIXED + moves.len() * MOVE,
+            Command::MoveExtents(moves) => FIXED + moves.moves.len() * 2 * BATCH,
+            Command::Group(group) => FIXED + group.size_hint(),
+            _ => 4 * FIXED,
+        }
+    }
+}

@@ -107,6 +107,11 @@ impl State {
         self.topics.iter()
     }
 
+    /// The topics behind `name` in name order, so that a walk can pause; all for `None`.
+    pub fn topics_after(&self, name: Option<&str>) -> impl Iterator<Item = &Topic> {
+        self.topics.after(name)
+    }
+
     pub fn topic_count(&self) -> usize {
         self.topics.len()
     }

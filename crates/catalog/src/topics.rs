@@ -1,6 +1,7 @@
 //! Topics: names, settings, and which partitions they have.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -126,6 +127,13 @@ impl TopicTable {
     /// In name order.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
         self.names.values().filter_map(|id| self.rows.get(id))
+    }
+
+    /// In name order, those behind `name`; all for `None`.
+    pub fn after(&self, name: Option<&str>) -> impl Iterator<Item = &Topic> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.names.range::<str, _>((from, Bound::Unbounded));
+        range.filter_map(|(_, id)| self.rows.get(id))
     }
 
     pub(crate) fn get_mut(&mut self, id: TopicId) -> Option<&mut Topic> {

@@ -3,6 +3,8 @@
 //! Knows extents. Knows nothing of offsets, topics or the catalog. Implementations: `local` (over
 //! the WAL), `memory`, `fault` (a wrapper); later `object` (a bucket). All run one conformance suite.
 
+pub mod memory;
+
 use bytes::Bytes;
 use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
 use levada_model::{Extent, SegmentId};

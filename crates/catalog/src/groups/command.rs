@@ -61,6 +61,36 @@ impl GroupCommand {
     }
 }
 
+impl GroupCommand {
+    /// About how many bytes the stored form takes.
+    pub fn size_hint(&self) -> usize {
+        const FIXED: usize = 256;
+        const ROW: usize = 64;
+        match self {
+            GroupCommand::Join(join) => {
+                FIXED
+                    + join
+                        .protocols
+                        .iter()
+                        .map(|p| ROW + p.metadata.len())
+                        .sum::<usize>()
+            }
+            GroupCommand::Sync(sync) => {
+                FIXED
+                    + sync
+                        .assignments
+                        .iter()
+                        .map(|(_, a)| ROW + a.len())
+                        .sum::<usize>()
+            }
+            GroupCommand::CommitOffsets(commit) => FIXED + commit.offsets.len() * ROW,
+            GroupCommand::Leave { members, .. } => FIXED + members.len() * ROW,
+            GroupCommand::DeleteOffsets { partitions, .. } => FIXED + partitions.len() * ROW,
+            _ => FIXED,
+        }
+    }
+}
+
 /// A member joins or rejoins (JoinGroup; KIP-62, KIP-345, KIP-394, KIP-814).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {

@@ -2,6 +2,8 @@
 //!
 //! Implementations: `wal` (the embedded log), `memory`, `fault` (a wrapper); later `postgres`.
 
+pub mod memory;
+
 use bytes::Bytes;
 use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
 use levada_model::LogPosition;

@@ -1,0 +1,25 @@
+//! Hands the effects of applied commands to those who wait for them.
+
+use std::sync::Arc;
+
+use levada_catalog::Effect;
+use levada_sequencer::EffectSink;
+
+use crate::watch::Watchers;
+
+pub(crate) struct Dispatch {
+    pub watchers: Arc<Watchers>,
+}
+
+impl EffectSink for Dispatch {
+    fn notice(&self, effects: &[Effect]) {
+        let moved = effects.iter().flat_map(|effect| match effect {
+            Effect::HighWatermark { partition, .. } | Effect::LogStart { partition, .. } => {
+                std::slice::from_ref(partition)
+            }
+            Effect::TopicDeleted { partitions, .. } => partitions.as_slice(),
+            _ => &[],
+        });
+        self.watchers.wake(moved.copied());
+    }
+}

@@ -1,0 +1,129 @@
+//! The engine as a whole: what it holds, how it starts and stops.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use levada_env::Env;
+use levada_journal::Journal;
+use levada_sequencer::Sequencer;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::{
+    EngineMetrics, EngineSettings, accumulator::Accumulator, committer, committer::StagedSegments,
+    effects::Dispatch, retention, tail::TailCache, watch::Watchers,
+};
+
+pub(crate) struct Inner {
+    pub env: Env,
+    pub settings: EngineSettings,
+    pub journal: Arc<dyn Journal>,
+    pub sequencer: Sequencer,
+    pub accumulator: Accumulator,
+    /// Bytes that may be received and not yet acknowledged.
+    pub in_flight: Arc<Semaphore>,
+    pub staged: StagedSegments,
+    pub tail: TailCache,
+    pub watchers: Arc<Watchers>,
+    pub metrics: Arc<EngineMetrics>,
+    pub closing: AtomicBool,
+    pub stop: Notify,
+    pub committer_done: Notify,
+}
+
+/// The service without its listeners. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Engine {
+    /// Starts the engine's tasks on a recovered sequencer.
+    pub fn start(
+        env: Env,
+        settings: EngineSettings,
+        journal: Arc<dyn Journal>,
+        sequencer: Sequencer,
+    ) -> Engine {
+        let watchers = Arc::new(Watchers::default());
+        sequencer.set_sink(Arc::new(Dispatch {
+            watchers: Arc::clone(&watchers),
+        }));
+        let inner = Arc::new(Inner {
+            in_flight: Arc::new(Semaphore::new(settings.in_flight_bytes)),
+            tail: TailCache::new(settings.tail_cache_bytes),
+            env: env.clone(),
+            settings,
+            journal,
+            sequencer,
+            accumulator: Accumulator::default(),
+            staged: StagedSegments::default(),
+            watchers,
+            metrics: Arc::default(),
+            closing: AtomicBool::new(false),
+            stop: Notify::new(),
+            committer_done: Notify::new(),
+        });
+        env.spawn("committer", committer::run(Arc::clone(&inner)));
+        env.spawn("maintenance", retention::run(Arc::clone(&inner)));
+        Engine { inner }
+    }
+
+    pub fn settings(&self) -> &EngineSettings {
+        &self.inner.settings
+    }
+
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.inner.metrics
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.inner.settings.cluster_id
+    }
+
+    /// Topics, partitions and bytes kept in the tail cache, now.
+    pub fn sizes(&self) -> EngineSizes {
+        let (topics, partitions) = self
+            .inner
+            .sequencer
+            .read(|state| (state.topic_count(), state.partition_count()));
+        EngineSizes {
+            topics,
+            partitions,
+            tail_cache_bytes: self.inner.tail.bytes(),
+            in_flight_bytes: self.inner.settings.in_flight_bytes
+                - self.inner.in_flight.available_permits(),
+        }
+    }
+
+    /// Finishes what was submitted, wakes who waits, refuses what comes later. The caller closes
+    /// the listeners first and seals the storage afterwards.
+    pub async fn shutdown(&self) {
+        let done = self.inner.committer_done.notified();
+        tokio::pin!(done);
+        done.as_mut().enable();
+        if self.inner.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.inner.watchers.wake_all();
+        self.inner.stop.notify_one();
+        self.inner.accumulator.close();
+        done.await;
+        self.inner.sequencer.close().await;
+    }
+
+    /// Answers long polls at once from now on: the service drains.
+    pub fn wake_waiting(&self) {
+        self.inner.watchers.wake_all();
+    }
+}
+
+/// Gauges of the engine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineSizes {
+    pub topics: usize,
+    pub partitions: u64,
+    pub tail_cache_bytes: usize,
+    pub in_flight_bytes: usize,
+}

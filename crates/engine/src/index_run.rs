@@ -1,0 +1,132 @@
+//! The stored form of a spilled index run: the one file that defines it.
+//!
+//! `magic u32 | version u8 | count varint | entries | crc32c u32`; an entry is its offsets, extent
+//! and times, each as the difference to the entry before it.
+
+use crc_fast::{CrcAlgorithm, checksum};
+use levada_catalog::partitions::IndexEntry;
+use levada_model::{
+    Extent, Offset, SegmentId,
+    codec::{DecodeError, Decoder, Encoder},
+};
+
+const MAGIC: u32 = 0x4C56_4958;
+const VERSION: u8 = 1;
+const CRC_BYTES: usize = 4;
+
+/// Encodes entries that follow one another without a gap.
+pub(crate) fn encode(entries: &[IndexEntry]) -> Vec<u8> {
+    let mut out = Encoder::new();
+    out.u32(MAGIC);
+    out.u8(VERSION);
+    out.count(entries.len());
+    let mut next = 0;
+    let mut segment = 0i64;
+    let mut time = 0i64;
+    for entry in entries {
+        out.signed(entry.base.0 - next);
+        out.varint(entry.offset_count.into());
+        out.signed((entry.extent.segment.0 as i64).wrapping_sub(segment));
+        out.varint(entry.extent.position);
+        out.varint(entry.extent.length.into());
+        out.signed(entry.max_timestamp_ms.wrapping_sub(time));
+        out.option(entry.append_time_ms, Encoder::signed);
+        next = entry.end().0;
+        segment = entry.extent.segment.0 as i64;
+        time = entry.max_timestamp_ms;
+    }
+    let crc = checksum(CrcAlgorithm::Crc32Iscsi, &out.bytes) as u32;
+    out.u32(crc);
+    out.bytes
+}
+
+/// # Errors
+/// When the bytes are not a run that [`encode`] wrote.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<IndexEntry>, DecodeError> {
+    let split = bytes
+        .len()
+        .checked_sub(CRC_BYTES)
+        .ok_or(DecodeError("an index run is too short"))?;
+    let (body, crc) = bytes.split_at(split);
+    if checksum(CrcAlgorithm::Crc32Iscsi, body) as u32 != Decoder::new(crc).u32()? {
+        return Err(DecodeError("the checksum of an index run does not match"));
+    }
+    let mut input = Decoder::new(body);
+    if input.u32()? != MAGIC || input.u8()? != VERSION {
+        return Err(DecodeError("not an index run of a version that is known"));
+    }
+    let mut next = 0i64;
+    let mut segment = 0i64;
+    let mut time = 0i64;
+    let entries = input.list(|input| {
+        let base = next.wrapping_add(input.signed()?);
+        let offset_count = small(input.varint()?)?;
+        segment = segment.wrapping_add(input.signed()?);
+        let extent = Extent {
+            segment: SegmentId(segment as u64),
+            position: input.varint()?,
+            length: small(input.varint()?)?,
+        };
+        time = time.wrapping_add(input.signed()?);
+        let entry = IndexEntry {
+            base: Offset(base),
+            offset_count,
+            extent,
+            max_timestamp_ms: time,
+            append_time_ms: input.option(Decoder::signed)?,
+        };
+        next = entry.end().0;
+        Ok(entry)
+    })?;
+    input.finish()?;
+    Ok(entries)
+}
+
+fn small(value: u64) -> Result<u32, DecodeError> {
+    u32::try_from(value).map_err(|_| DecodeError("a number in an index run is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry() -> impl Strategy<Value = IndexEntry> {
+        let extent = (any::<u64>(), 0..u64::MAX / 2, any::<u32>());
+        let times = (any::<i64>(), any::<Option<i64>>());
+        (0..i64::MAX / 2, 1..u32::MAX, extent, times).prop_map(|(base, count, extent, times)| {
+            IndexEntry {
+                base: Offset(base),
+                offset_count: count,
+                extent: Extent {
+                    segment: SegmentId(extent.0),
+                    position: extent.1,
+                    length: extent.2,
+                },
+                max_timestamp_ms: times.0,
+                append_time_ms: times.1,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_comes_back(entries in proptest::collection::vec(entry(), 0..50)) {
+            prop_assert_eq!(decode(&encode(&entries)), Ok(entries));
+        }
+
+        #[test]
+        fn a_flipped_bit_is_found(entries in proptest::collection::vec(entry(), 1..9), bit: usize) {
+            let mut bytes = encode(&entries);
+            let bit = bit % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The engine's knobs.
+
+use std::time::Duration;
+
+/// Sizes in bytes unless the name says otherwise.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Stable for the life of the data folder.
+    pub cluster_id: String,
+    /// Recently appended bytes that stay in memory for readers at the tail.
+    pub tail_cache_bytes: usize,
+    /// Received but not yet acknowledged bytes; when all are taken producers are held back.
+    pub in_flight_bytes: usize,
+    /// Partitions of a topic that is created without a number.
+    pub num_partitions: u32,
+    /// How often retention, index spilling and the release of dead segments run.
+    pub maintenance_interval: Duration,
+    /// Index entries that a partition keeps in memory; older ones are spilled to the journal.
+    pub index_tail_entries_max: usize,
+    /// Segments staged and not yet committed at once.
+    pub segments_in_flight_max: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        EngineSettings {
+            cluster_id: "levada".into(),
+            tail_cache_bytes: 128 * 1024 * 1024,
+            in_flight_bytes: 64 * 1024 * 1024,
+            num_partitions: 1,
+            maintenance_interval: Duration::from_secs(10),
+            index_tail_entries_max: 8192,
+            segments_in_flight_max: 2,
+        }
+    }
+}

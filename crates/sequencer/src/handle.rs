@@ -1,0 +1,201 @@
+//! The handle by which the engine proposes commands and reads the state.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use levada_catalog::{Command, Effect, Reply, State};
+use levada_env::{
+    Env,
+    port::{PortError, Ticket, Urgency},
+};
+use levada_model::LogPosition;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, oneshot};
+
+use crate::{SequencerSettings, command_log::CommandLog, commit_loop};
+
+/// Why a proposal has no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// It did not happen: storage is full or too much waits. Retry later.
+    #[error("not now: {0}")]
+    Rejected(String),
+    /// The sequencer stopped; whether the command happened is settled by the next start.
+    #[error("the service is stopping: {0}")]
+    Stopped(String),
+}
+
+impl From<PortError> for ProposeError {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::Rejected(why) => ProposeError::Rejected(why),
+            other => ProposeError::Stopped(other.to_string()),
+        }
+    }
+}
+
+/// Is told what changed, after the state shows it and before the proposer has its reply.
+pub trait EffectSink: Send + Sync {
+    /// Must be quick: it runs between two group commits.
+    fn notice(&self, effects: &[Effect]);
+}
+
+/// A command with the tickets of the segments that it names.
+pub struct Proposal {
+    pub command: Command,
+    pub tickets: Vec<Ticket>,
+    pub urgency: Urgency,
+}
+
+pub(crate) struct Waiting {
+    pub proposal: Proposal,
+    pub reply: oneshot::Sender<Result<Reply, ProposeError>>,
+}
+
+pub(crate) struct Inner {
+    pub env: Env,
+    pub settings: SequencerSettings,
+    pub log: Arc<dyn CommandLog>,
+    pub state: RwLock<State>,
+    pub queue: Mutex<VecDeque<Waiting>>,
+    pub wake: Notify,
+    pub closing: AtomicBool,
+    pub closed: Notify,
+    pub sink: OnceLock<Arc<dyn EffectSink>>,
+    pub applied: AtomicU64,
+    pub failure: Mutex<Option<String>>,
+    pub failed: Notify,
+    pub snapshot_under_way: AtomicBool,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Sequencer {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Sequencer {
+    pub(crate) fn start(
+        env: Env,
+        settings: SequencerSettings,
+        log: Arc<dyn CommandLog>,
+        state: State,
+        applied: LogPosition,
+    ) -> Sequencer {
+        let inner = Arc::new(Inner {
+            env: env.clone(),
+            settings,
+            log,
+            state: RwLock::new(state),
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            closing: AtomicBool::new(false),
+            closed: Notify::new(),
+            sink: OnceLock::new(),
+            applied: AtomicU64::new(applied.0),
+            failure: Mutex::new(None),
+            failed: Notify::new(),
+            snapshot_under_way: AtomicBool::new(false),
+        });
+        env.spawn("sequencer", commit_loop::run(Arc::clone(&inner)));
+        Sequencer { inner }
+    }
+
+    /// Names who is told of effects. Once, before the first proposal.
+    pub fn set_sink(&self, sink: Arc<dyn EffectSink>) {
+        let first = self.inner.sink.set(sink).is_ok();
+        assert!(first, "the effect sink is set once");
+    }
+
+    /// Proposes a command of normal urgency that names no segment.
+    ///
+    /// # Errors
+    /// As [`Sequencer::submit`].
+    pub async fn propose(&self, command: Command, urgency: Urgency) -> Result<Reply, ProposeError> {
+        self.submit(Proposal {
+            command,
+            tickets: Vec::new(),
+            urgency,
+        })
+        .await
+    }
+
+    /// Queues a proposal at once, in call order; the future resolves when it is durable and applied.
+    ///
+    /// # Errors
+    /// [`ProposeError::Rejected`] when it did not happen, [`ProposeError::Stopped`] when the
+    /// service stops first.
+    pub fn submit(
+        &self,
+        proposal: Proposal,
+    ) -> impl Future<Output = Result<Reply, ProposeError>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let refused = self.enqueue(Waiting { proposal, reply });
+        async move {
+            if let Some(error) = refused {
+                return Err(error);
+            }
+            answer
+                .await
+                .unwrap_or_else(|_| Err(ProposeError::Stopped("shutting down".into())))
+        }
+    }
+
+    fn enqueue(&self, waiting: Waiting) -> Option<ProposeError> {
+        if let Some(why) = self.inner.failure.lock().clone() {
+            return Some(ProposeError::Stopped(why));
+        }
+        let mut queue = self.inner.queue.lock();
+        if self.inner.closing.load(Ordering::Acquire) {
+            return Some(ProposeError::Stopped("shutting down".into()));
+        }
+        if queue.len() >= self.inner.settings.proposals_max {
+            return Some(ProposeError::Rejected(format!(
+                "{} proposals wait already",
+                queue.len()
+            )));
+        }
+        queue.push_back(waiting);
+        drop(queue);
+        self.inner.wake.notify_one();
+        None
+    }
+
+    /// Reads the state as it is now. Keep `read` short: appliers wait for it.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.inner.state.read())
+    }
+
+    /// The position up to which the state is applied.
+    pub fn applied(&self) -> LogPosition {
+        LogPosition(self.inner.applied.load(Ordering::Acquire))
+    }
+
+    /// Resolves with the reason when the log failed for good; the process must stop then.
+    pub async fn failed(&self) -> String {
+        loop {
+            let notified = self.inner.failed.notified();
+            if let Some(why) = self.inner.failure.lock().clone() {
+                return why;
+            }
+            notified.await;
+        }
+    }
+
+    /// Finishes what was proposed, refuses what comes later, and returns when all is applied.
+    pub async fn close(&self) {
+        let closed = self.inner.closed.notified();
+        tokio::pin!(closed);
+        closed.as_mut().enable();
+        if self.inner.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.inner.wake.notify_one();
+        closed.await;
+    }
+}

@@ -1,0 +1,84 @@
+//! The start: the newest snapshot, then the commands after it, then the task.
+
+use std::sync::Arc;
+
+use levada_catalog::{State, StateSettings, encoding};
+use levada_env::{Env, port::PortError};
+use levada_model::{LogPosition, codec::DecodeError};
+
+use crate::{Sequencer, SequencerSettings, command_log::CommandLog};
+
+/// Why the state could not be rebuilt. Never answered by an empty start.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    #[error(transparent)]
+    Log(#[from] PortError),
+    #[error(
+        "the snapshot at position {position} cannot be read ({source}): restore the data folder from a backup"
+    )]
+    Snapshot {
+        position: LogPosition,
+        source: DecodeError,
+    },
+    #[error(
+        "the command at position {position} cannot be read ({source}): restore the data folder from a backup, or start the version that wrote it"
+    )]
+    Command {
+        position: LogPosition,
+        source: DecodeError,
+    },
+}
+
+/// What a start did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovery {
+    pub snapshot: Option<LogPosition>,
+    pub records_replayed: usize,
+    pub commands_replayed: usize,
+}
+
+impl Sequencer {
+    /// Rebuilds the state from `log` and starts the task that owns it.
+    ///
+    /// # Errors
+    /// [`RecoverError`], which says what to do.
+    pub async fn recover(
+        env: Env,
+        settings: SequencerSettings,
+        state_settings: StateSettings,
+        log: Arc<dyn CommandLog>,
+    ) -> Result<(Sequencer, Recovery), RecoverError> {
+        let found = log.recover().await?;
+        let mut recovery = Recovery::default();
+        let mut applied = LogPosition::default();
+        let mut state = match found.snapshot {
+            Some((position, bytes)) => {
+                recovery.snapshot = Some(position);
+                applied = position;
+                return Err(RecoverError::Snapshot {
+                    position,
+                    source: DecodeError(if bytes.is_empty() {
+                        ""
+                    } else {
+                        "snapshots land next"
+                    }),
+                });
+            }
+            None => State::new(state_settings),
+        };
+        let mut effects = Vec::new();
+        for (position, record) in found.records {
+            let group = encoding::decode_group(&record)
+                .map_err(|source| RecoverError::Command { position, source })?;
+            for command in &group.commands {
+                state.apply(command, group.now_ms, &mut effects);
+                effects.clear();
+            }
+            recovery.records_replayed += 1;
+            recovery.commands_replayed += group.commands.len();
+            applied = position;
+        }
+        let sequencer = Sequencer::start(env, settings, log, state, applied);
+        Ok((sequencer, recovery))
+    }
+}
