@@ -1,0 +1,178 @@
+//! Files made ready ahead of need: pre-zeroed ones, because overwriting costs a sync much less
+//! than growing, and the reserve for a full disk. All of it happens off the writer's path.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use levada_env::{Env, OpenMode};
+use parking_lot::Mutex;
+
+use crate::config::{UNPOOLED_BYTES_MIN, WalConfig};
+use crate::files::Files;
+use crate::metrics::WalMetrics;
+use crate::shared::Shared;
+
+/// Size of one pooled file.
+const POOL_FILE_BYTES: u64 = 16 << 20;
+/// Zeros written and synced at once: short, so that the log's own syncs hardly wait behind it.
+const ZERO_CHUNK_BYTES: usize = 1 << 20;
+/// Pause between two chunks.
+const ZERO_PAUSE: Duration = Duration::from_millis(20);
+/// The log counts as busy, and preparing waits, when it writes more than this between two looks.
+const BUSY_BYTES: u64 = 1 << 20;
+/// Space that must stay free beyond what is prepared, as a multiple of it.
+const FREE_FACTOR: u64 = 4;
+
+/// The pool of pre-zeroed files, and the reserve.
+pub(crate) struct Pool {
+    env: Env,
+    files: Arc<Files>,
+    file_bytes: u64,
+    count_max: usize,
+    reserve_bytes: u64,
+    ready: Mutex<Vec<PathBuf>>,
+}
+
+/// Where the reserve lies.
+pub(crate) fn reserve_path(dir: &Path) -> PathBuf {
+    dir.join("reserve")
+}
+
+fn is_pool_name(name: &str) -> bool {
+    name.starts_with("pool-")
+}
+
+impl Pool {
+    pub(crate) fn new(env: Env, files: Arc<Files>, config: &WalConfig) -> Self {
+        let file_bytes = POOL_FILE_BYTES
+            .min(config.file_bytes_max)
+            .min(config.pool_bytes_max);
+        let count_max = config.pool_bytes_max.checked_div(file_bytes).unwrap_or(0);
+        Self {
+            env,
+            files,
+            file_bytes,
+            count_max: usize::try_from(count_max).unwrap_or(usize::MAX),
+            reserve_bytes: config.reserve_bytes,
+            ready: Mutex::default(),
+        }
+    }
+
+    /// Removes what an earlier run prepared for its pool: it may be half done. The reserve is kept
+    /// if it is whole. Gives whether it is there.
+    pub(crate) fn adopt(&self, names: &[String]) -> bool {
+        let (fs, dir) = (self.env.fs(), self.files.dir());
+        for name in names.iter().filter(|name| is_pool_name(name)) {
+            if let Err(error) = fs.remove_file(&dir.join(name)) {
+                tracing::warn!(%error, name, "a prepared log file could not be removed");
+            }
+        }
+        let reserve = reserve_path(dir);
+        self.reserve_bytes > 0
+            && fs
+                .len(&reserve)
+                .is_ok_and(|bytes| bytes == self.reserve_bytes)
+    }
+
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.lock().len()
+    }
+
+    /// A pre-zeroed file, to be renamed.
+    pub(crate) fn take(&self) -> Option<PathBuf> {
+        self.ready.lock().pop()
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        let available = self.env.fs().available_bytes(self.files.dir()).unwrap_or(0);
+        available >= bytes.saturating_mul(FREE_FACTOR)
+    }
+
+    /// What is due at once: deleting files, making the reserve.
+    pub(crate) fn maintain(&self, shared: &Shared) {
+        *shared.maintain.lock() = false;
+        let (current, reserve_wanted) = {
+            let state = shared.state.lock();
+            (
+                state.file,
+                !state.full && !state.reserve_ready && self.reserve_bytes > 0,
+            )
+        };
+        match self.files.delete_unneeded(current) {
+            Ok(count) => WalMetrics::add(&shared.metrics.files_deleted, count),
+            Err(error) => tracing::warn!(%error, "a released log file could not be deleted"),
+        }
+        if reserve_wanted && self.has_room(self.reserve_bytes) {
+            match self.make_reserve() {
+                Ok(()) => shared.state.lock().reserve_ready = true,
+                Err(error) => tracing::warn!(%error, "no reserve for a full disk could be made"),
+            }
+        }
+    }
+
+    fn make_reserve(&self) -> std::io::Result<()> {
+        let (fs, path) = (self.env.fs(), reserve_path(self.files.dir()));
+        let file = fs.open(&path, OpenMode::Create)?;
+        file.allocate(self.reserve_bytes)?;
+        file.sync_all()?;
+        fs.sync_dir(self.files.dir())
+    }
+
+    fn wants_more(&self, shared: &Shared) -> bool {
+        use std::sync::atomic::Ordering::Relaxed;
+        // An instance that hardly writes never pays for a pool.
+        shared.metrics.written_bytes.load(Relaxed) >= UNPOOLED_BYTES_MIN
+            && self.ready() < self.count_max
+            && !shared.state.lock().full
+            && self.has_room(self.file_bytes)
+    }
+
+    /// Zeroes one file, giving way while the log is busy. False when the log has ended.
+    fn fill_one(&self, shared: &Shared, number: u64) -> std::io::Result<bool> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let path = self.files.dir().join(format!("pool-{number}"));
+        let file = self.env.fs().open(&path, OpenMode::Create)?;
+        let zeros = vec![0; ZERO_CHUNK_BYTES];
+        let mut offset = 0;
+        while offset < self.file_bytes {
+            let before = shared.metrics.written_bytes.load(Relaxed);
+            if !shared.wait_maintenance(Some(ZERO_PAUSE)) {
+                return Ok(false);
+            }
+            self.maintain(shared);
+            if shared.metrics.written_bytes.load(Relaxed) - before > BUSY_BYTES {
+                continue;
+            }
+            let bytes = (self.file_bytes - offset).min(ZERO_CHUNK_BYTES as u64) as usize;
+            file.write_all_at(&zeros[..bytes], offset)?;
+            file.sync_data()?;
+            WalMetrics::add(&shared.metrics.zeroed_bytes, bytes as u64);
+            offset += bytes as u64;
+        }
+        file.sync_all()?;
+        self.ready.lock().push(path);
+        shared.state.lock().pool_ready = self.ready();
+        Ok(true)
+    }
+
+    /// The maintenance thread.
+    pub(crate) fn run(&self, shared: &Shared) {
+        let mut number = 0;
+        // Looked at now and then only while a growing log may come to want a pool.
+        while shared.wait_maintenance(None) {
+            self.maintain(shared);
+            while self.wants_more(shared) {
+                number += 1;
+                match self.fill_one(shared, number) {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => {
+                        tracing::debug!(%error, "no log file could be prepared");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

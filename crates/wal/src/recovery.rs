@@ -1,0 +1,409 @@
+//! Opening a log: what is kept, what is cut, what is reported.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use levada_env::{Env, File, OpenMode};
+
+use crate::config::{QUARANTINE_FILES_MAX, WalConfig};
+use crate::error::{WalError, io_error};
+use crate::files::{Files, parse_file_name};
+use crate::format::{BLOCK_BYTES, GroupKind};
+use crate::group::CommandCopy;
+use crate::walk::{Command, Step, Walk, WalkedGroup};
+
+/// Bytes copied at once when the tail is rewritten.
+const REWRITE_CHUNK_BYTES: usize = 1 << 20;
+
+/// A range of data that is lost: reading it gives `Corrupt`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRange {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in the file.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// A tail that was cut: an unfinished write, or, within milliseconds of the last acknowledgement,
+/// possibly damage to it. The bytes were put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// Position at which the log now ends.
+    pub position: u64,
+    /// How many bytes were cut.
+    pub bytes: u64,
+    /// Where they are now.
+    pub quarantine: PathBuf,
+}
+
+/// What opening found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Whether the log was made now.
+    pub created: bool,
+    /// Whether it had been stopped cleanly.
+    pub sealed: bool,
+    /// Where it ends; the next append lies after it.
+    pub end: u64,
+    /// Commands after `replay_after`.
+    pub commands: u64,
+    /// Commands that were damaged and taken from their copies.
+    pub commands_mended: u64,
+    /// Data that is lost.
+    pub damaged: Vec<DamagedRange>,
+    /// The tail that was cut.
+    pub torn: Option<TornTail>,
+}
+
+/// What the writer goes on from.
+pub(crate) struct Tail {
+    pub(crate) recovered: Recovered,
+    pub(crate) log_id: u64,
+    pub(crate) file: u64,
+    pub(crate) position: u64,
+    pub(crate) handle: Option<Arc<dyn File>>,
+    /// Position and header checksum of the last group.
+    pub(crate) previous: (u64, u64),
+    pub(crate) commands: Vec<CommandCopy>,
+    /// The last group carries appends and nothing has closed it.
+    pub(crate) unclosed: bool,
+}
+
+/// Checks the log after `config.replay_after`, mends its end, and makes what is kept safe.
+pub(crate) fn recover(
+    env: &Env,
+    files: &Arc<Files>,
+    names: &[String],
+    config: &WalConfig,
+) -> Result<Tail, WalError> {
+    let spans = spans_on_disk(env, files, names)?;
+    let after = config.replay_after.0;
+    check_start(env, files.dir(), &spans, after)?;
+    for (start, bytes) in &spans {
+        files.set_bytes(*start, *bytes);
+    }
+    let mut walk = Walk::new(files.clone(), spans.clone(), after, false);
+    let mut found = Found::default();
+    let (file, position) = loop {
+        match walk.step()? {
+            Step::Group(group) => found.group(files, &group, after),
+            Step::Hole {
+                file,
+                from,
+                to,
+                commands,
+            } => {
+                found.hole(files, file, from, to, &commands, after);
+            }
+            Step::End { file, position } => break (file, position),
+        }
+    };
+    if position <= after && after > 0 {
+        return Err(damaged(
+            &files.path(file),
+            format!("it ends at position {position}, but the snapshot was taken at {after}"),
+        ));
+    }
+    check_first_group(files, &spans, &found, position)?;
+    let torn = cut_tail(env, files, &spans, file, position)?;
+    found.recovered.torn = torn;
+    let handle = keep(env, files, &spans, &found, file, position)?;
+    files.set_bytes(file, position - file);
+    if handle.is_none() {
+        files.forget(file);
+    }
+    found.recovered.end = position;
+    found.recovered.created = found.last.is_none();
+    let log_id = found.log_id.unwrap_or_else(|| env.random_u64());
+    Ok(Tail {
+        log_id,
+        file,
+        position,
+        handle,
+        previous: found.last.unwrap_or((u64::MAX, 0)),
+        commands: found.last_commands,
+        unclosed: found.last_kind.is_none_or(|kind| kind == GroupKind::Frames),
+        recovered: found.recovered,
+    })
+}
+
+#[derive(Default)]
+struct Found {
+    recovered: Recovered,
+    log_id: Option<u64>,
+    last: Option<(u64, u64)>,
+    last_kind: Option<GroupKind>,
+    last_commands: Vec<CommandCopy>,
+    synced: u64,
+}
+
+impl Found {
+    fn group(&mut self, files: &Files, group: &WalkedGroup, after: u64) {
+        self.log_id = Some(group.header.log_id);
+        self.last = Some((group.header.position, group.header_checksum));
+        self.last_kind = Some(group.header.kind);
+        self.synced = self.synced.max(group.header.synced);
+        self.recovered.sealed = group.header.kind == GroupKind::Seal;
+        self.recovered.commands_mended += group.mended;
+        self.commands(&group.commands, after);
+        for (offset, bytes) in &group.damaged {
+            self.damage(files, group.file, *offset, *bytes);
+        }
+    }
+
+    fn hole(
+        &mut self,
+        files: &Files,
+        file: u64,
+        from: u64,
+        to: u64,
+        commands: &[Command],
+        after: u64,
+    ) {
+        self.recovered.commands_mended += commands.len() as u64;
+        self.commands(commands, after);
+        self.damage(files, file, from - file, to - from);
+    }
+
+    fn commands(&mut self, commands: &[Command], after: u64) {
+        let fresh = commands
+            .iter()
+            .filter(|command| command.position > after)
+            .count();
+        self.recovered.commands += fresh as u64;
+        self.last_commands = commands
+            .iter()
+            .map(|command| CommandCopy {
+                position: command.position,
+                checksum: command.checksum,
+                payload_bytes: u32::try_from(command.payload.len()).unwrap_or(u32::MAX),
+                pieces: vec![command.payload.clone()],
+            })
+            .collect();
+    }
+
+    fn damage(&mut self, files: &Files, file: u64, offset: u64, bytes: u64) {
+        files.add_damage(file, offset, bytes);
+        let path = files.path(file);
+        tracing::error!(path = %path.display(), offset, bytes, "stored data is damaged");
+        self.recovered.damaged.push(DamagedRange {
+            path,
+            offset,
+            bytes,
+        });
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> WalError {
+    WalError::Damaged {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// Files of the log: start and length on disk, in order.
+fn spans_on_disk(env: &Env, files: &Files, names: &[String]) -> Result<Vec<(u64, u64)>, WalError> {
+    let mut spans = Vec::new();
+    for start in names.iter().filter_map(|name| parse_file_name(name)) {
+        let path = files.path(start);
+        let bytes = env.fs().len(&path).map_err(io_error("measure", &path))?;
+        spans.push((start, bytes));
+    }
+    Ok(spans)
+}
+
+/// A log that lacks what is to be replayed is refused: it must never look empty or short.
+fn check_start(env: &Env, dir: &Path, spans: &[(u64, u64)], after: u64) -> Result<(), WalError> {
+    match spans.first() {
+        None if after > 0 => Err(damaged(
+            dir,
+            format!("the snapshot was taken at position {after} but there is no log file"),
+        )),
+        Some((start, _)) if *start > after => Err(damaged(
+            dir,
+            format!(
+                "its first file starts at position {start} but replay has to begin at {after}: \
+                 a snapshot or a log file is missing"
+            ),
+        )),
+        None if env.fs().exists(&dir.join("quarantine")) => Err(damaged(
+            dir,
+            "there is no log file, but a quarantine: the log has been here before".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The first file begins with a marker written when the log was made. Without it, only a crash in
+/// that very moment is innocent.
+fn check_first_group(
+    files: &Files,
+    spans: &[(u64, u64)],
+    found: &Found,
+    position: u64,
+) -> Result<(), WalError> {
+    let log_bytes: u64 = spans.iter().map(|(_, bytes)| *bytes).sum();
+    if found.last.is_none() && log_bytes > BLOCK_BYTES {
+        return Err(damaged(
+            &files.path(position),
+            format!("no valid group was found in {log_bytes} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+/// Puts what lies after the end of the log aside and cuts it off.
+fn cut_tail(
+    env: &Env,
+    files: &Files,
+    spans: &[(u64, u64)],
+    file: u64,
+    position: u64,
+) -> Result<Option<TornTail>, WalError> {
+    let mut torn = None;
+    for (start, len) in spans.iter().copied().filter(|(start, _)| *start >= file) {
+        let from = if start == file { position - file } else { 0 };
+        let path = files.path(start);
+        let used = used_bytes(env, &path, from, len)?;
+        if used > 0 {
+            torn = Some(quarantine(env, files, start, from, used, position)?);
+        }
+        if start > file {
+            env.fs()
+                .remove_file(&path)
+                .map_err(io_error("remove", &path))?;
+            files.forget(start);
+        } else if used > 0 {
+            let handle = env.fs().open(&path, OpenMode::ReadWrite);
+            let handle = handle.map_err(io_error("open", &path))?;
+            let cut = handle.set_len(from).and_then(|()| handle.sync_all());
+            cut.map_err(io_error("cut", &path))?;
+        }
+    }
+    Ok(torn)
+}
+
+/// Bytes from `from` to the last one that is not zero.
+fn used_bytes(env: &Env, path: &Path, from: u64, len: u64) -> Result<u64, WalError> {
+    let file = env
+        .fs()
+        .open(path, OpenMode::Read)
+        .map_err(io_error("open", path))?;
+    let mut buffer = vec![0; REWRITE_CHUNK_BYTES];
+    let (mut at, mut used) = (from, 0);
+    while at < len {
+        let bytes = (len - at).min(buffer.len() as u64) as usize;
+        let chunk = &mut buffer[..bytes];
+        file.read_exact_at(chunk, at)
+            .map_err(io_error("read", path))?;
+        if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
+            used = at + last as u64 + 1 - from;
+        }
+        at += bytes as u64;
+    }
+    Ok(used)
+}
+
+fn quarantine(
+    env: &Env,
+    files: &Files,
+    start: u64,
+    from: u64,
+    bytes: u64,
+    position: u64,
+) -> Result<TornTail, WalError> {
+    let (fs, dir) = (env.fs(), files.dir().join("quarantine"));
+    let source_path = files.path(start);
+    fs.create_dir_all(&dir).map_err(io_error("make", &dir))?;
+    fs.sync_dir(files.dir())
+        .map_err(io_error("sync", files.dir()))?;
+    let path = dir.join(format!(
+        "{:020}-{:016x}.torn",
+        start + from,
+        env.random_u64()
+    ));
+    let source = fs
+        .open(&source_path, OpenMode::Read)
+        .map_err(io_error("open", &source_path))?;
+    let target = fs
+        .open(&path, OpenMode::Create)
+        .map_err(io_error("make", &path))?;
+    copy(&*source, from, &*target, 0, bytes).map_err(io_error("fill", &path))?;
+    target.sync_all().map_err(io_error("sync", &path))?;
+    let mut names = fs.read_dir(&dir).map_err(io_error("list", &dir))?;
+    names.retain(|name| name.ends_with(".torn"));
+    let surplus = names.len().saturating_sub(QUARANTINE_FILES_MAX);
+    for name in &names[..surplus] {
+        let old = dir.join(name);
+        fs.remove_file(&old).map_err(io_error("remove", &old))?;
+    }
+    fs.sync_dir(&dir).map_err(io_error("sync", &dir))?;
+    tracing::warn!(position, bytes, path = %path.display(), "an unfinished write was cut off the log");
+    Ok(TornTail {
+        position,
+        bytes,
+        quarantine: path,
+    })
+}
+
+fn copy(
+    source: &dyn File,
+    mut from: u64,
+    target: &dyn File,
+    mut to: u64,
+    bytes: u64,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; REWRITE_CHUNK_BYTES];
+    let end = from + bytes;
+    while from < end {
+        let chunk = (end - from).min(buffer.len() as u64) as usize;
+        source.read_exact_at(&mut buffer[..chunk], from)?;
+        target.write_all_at(&buffer[..chunk], to)?;
+        from += chunk as u64;
+        to += chunk as u64;
+    }
+    Ok(())
+}
+
+/// Writes again what no later group knows to be synced: the page cache may show what the disk has
+/// lost, and only a write makes the pages dirty again. Gives the handle of the last file.
+fn keep(
+    env: &Env,
+    files: &Files,
+    spans: &[(u64, u64)],
+    found: &Found,
+    file: u64,
+    position: u64,
+) -> Result<Option<Arc<dyn File>>, WalError> {
+    let mut last = None;
+    let closed = found
+        .last_kind
+        .is_some_and(|kind| kind != GroupKind::Frames);
+    for (start, len) in spans.iter().copied().filter(|(start, _)| *start <= file) {
+        let end = if start == file { position } else { start + len };
+        let from = found.synced.max(start);
+        if end <= from && start != file {
+            continue;
+        }
+        let path = files.path(start);
+        let handle = env
+            .fs()
+            .open(&path, OpenMode::ReadWrite)
+            .map_err(io_error("open", &path))?;
+        if end > from && !(closed && found.last.is_some_and(|(last, _)| last <= from)) {
+            copy(&*handle, from - start, &*handle, from - start, end - from)
+                .and_then(|()| handle.sync_data())
+                .map_err(io_error("rewrite", &path))?;
+        }
+        if start == file {
+            last = Some(handle);
+        }
+    }
+    // New names, removed names: as safe as the bytes.
+    env.fs()
+        .sync_dir(files.dir())
+        .map_err(io_error("sync", files.dir()))?;
+    Ok(last)
+}
