@@ -7,6 +7,7 @@
 mod broker;
 mod interop;
 mod process;
+mod proofs;
 mod report;
 mod stages;
 mod test;
@@ -34,6 +35,10 @@ enum Chore {
     Tidy(tidy::Options),
     /// Real clients of many languages against one broker
     Interop(interop::Options),
+    /// One script of requests against Apache Kafka and Levada, every difference reviewed
+    Diff(proofs::DiffOptions),
+    /// Apache Kafka's message classes against our codec
+    Oracle,
 }
 
 fn main() {
@@ -42,6 +47,8 @@ fn main() {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy(options) => tidy::run(&options),
         Chore::Interop(options) => interop::run(&options),
+        Chore::Diff(options) => proofs::diff(&options),
+        Chore::Oracle => proofs::oracle(),
     };
     match outcome {
         Ok(tally) => {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::broker::Kind;
 use crate::interop;
 use crate::process;
+use crate::proofs;
 use crate::report::Tally;
 use crate::test::Options;
 use crate::tidy;
@@ -53,6 +54,16 @@ pub const ALL: &[Stage] = &[
         name: "docs",
         about: "docs/compatibility.md says what the clients did",
         run: docs,
+    },
+    Stage {
+        name: "oracle",
+        about: "Apache Kafka's message classes against our codec",
+        run: oracle,
+    },
+    Stage {
+        name: "diff",
+        about: "one script of requests against Apache Kafka and Levada",
+        run: diff,
     },
 ];
 
@@ -108,6 +119,17 @@ fn clients(options: &Options) -> Result<Tally> {
 
 fn docs(_: &Options) -> Result<Tally> {
     interop::check_docs()
+}
+
+fn oracle(_: &Options) -> Result<Tally> {
+    proofs::oracle()
+}
+
+fn diff(_: &Options) -> Result<Tally> {
+    proofs::diff(&proofs::DiffOptions {
+        against: Kind::Levada,
+        verbose: false,
+    })
 }
 
 /// Counts of a line `test result: ok. 3 passed; 0 failed; …` of cargo's test runner.

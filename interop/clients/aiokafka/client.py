@@ -200,7 +200,7 @@ async def headers():
 
 
 async def timestamps():
-    topic = await create("timestamps")
+    topic = await create("timestamps", **{"retention.ms": "-1"})
     await produce(topic, [(None, b"v", 0, 1_000_000 + i, []) for i in range(5)])
     expect([(m.timestamp_type, m.timestamp) for m in await read_all(topic, 5)],
            [(0, 1_000_000 + i) for i in range(5)], "timestamps")
@@ -229,7 +229,7 @@ async def empty_values():
 
 
 async def offsets_for_times():
-    topic = await create("times")
+    topic = await create("times", **{"retention.ms": "-1"})
     partition = TopicPartition(topic, 0)
     await produce(topic, [(None, b"v", 0, 1000 * i, []) for i in range(1, 11)])
     c = await consumer()

@@ -175,7 +175,7 @@ def headers():
 
 
 def timestamps():
-    topic = create("timestamps")
+    topic = create("timestamps", **{"retention.ms": "-1"})
     produce(producer(), topic, [{"value": "v", "timestamp": 1_000_000 + i} for i in range(5)])
     stamps = [m.timestamp() for m in read_all(topic, 5)]
     expect(stamps, [(TIMESTAMP_CREATE_TIME, 1_000_000 + i) for i in range(5)], "timestamps")
@@ -203,7 +203,7 @@ def empty_values():
 
 
 def offsets_for_times():
-    topic = create("times")
+    topic = create("times", **{"retention.ms": "-1"})
     produce(producer(), topic, [{"value": "v", "timestamp": 1000 * i} for i in range(1, 11)])
     c = consumer(RUN.name("times"))
     found = c.offsets_for_times([TopicPartition(topic, 0, 4500)], 10)[0].offset

@@ -289,7 +289,7 @@ public class Client {
     }
 
     static void createTime() throws Exception {
-        String topic = create("timestamps", 1, Map.of());
+        String topic = create("timestamps", 1, Map.of("retention.ms", "-1"));
         List<ProducerRecord<byte[], byte[]>> sent = new ArrayList<>();
         for (int i = 0; i < 5; i++) {
             sent.add(record(topic, 1_000_000L + i, null, "v"));
@@ -328,7 +328,7 @@ public class Client {
     }
 
     static void offsetsForTimes() throws Exception {
-        String topic = create("times", 1, Map.of());
+        String topic = create("times", 1, Map.of("retention.ms", "-1"));
         var partition = new TopicPartition(topic, 0);
         List<ProducerRecord<byte[], byte[]>> sent = new ArrayList<>();
         for (int i = 1; i <= 10; i++) {

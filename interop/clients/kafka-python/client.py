@@ -176,7 +176,7 @@ def headers():
 
 
 def timestamps():
-    topic = create("timestamps")
+    topic = create("timestamps", **{"retention.ms": "-1"})
     produce(topic, [(None, b"v", 0, 1_000_000 + i, []) for i in range(5)])
     expect([(m.timestamp_type, m.timestamp) for m in read_all(topic, 5)],
            [(0, 1_000_000 + i) for i in range(5)], "timestamps")
@@ -205,7 +205,7 @@ def empty_values():
 
 
 def offsets_for_times():
-    topic = create("times")
+    topic = create("times", **{"retention.ms": "-1"})
     partition = TopicPartition(topic, 0)
     produce(topic, [(None, b"v", 0, 1000 * i, []) for i in range(1, 11)])
     c = consumer()

@@ -163,7 +163,7 @@ async function runChecks (client, makeAdapter) {
   })
 
   await check('create-time', async () => {
-    const topic = await create('timestamps')
+    const topic = await create('timestamps', 1, { 'retention.ms': '-1' })
     const stamps = [0, 1, 2, 3, 4].map(i => String(1000000 + i))
     await adapter.produce(topic, stamps.map(timestamp => ({ value: 'v', partition: 0, timestamp })))
     assert.deepStrictEqual((await readAll(topic, 5)).map(record => record.timestamp), stamps)
@@ -193,7 +193,7 @@ async function runChecks (client, makeAdapter) {
   })
 
   await check('offsets-for-times', async () => {
-    const topic = await create('times')
+    const topic = await create('times', 1, { 'retention.ms': '-1' })
     const stamps = Array.from({ length: 10 }, (_, i) => String(1000 * (i + 1)))
     await adapter.produce(topic, stamps.map(timestamp => ({ value: 'v', partition: 0, timestamp })))
     assert.strictEqual(await adapter.offsetAt(topic, 4500), 4, 'first offset at or after 4500 ms')

@@ -327,7 +327,7 @@ func (r *run) headers() {
 }
 
 func (r *run) createTime() {
-	topic, sent := r.create("timestamps", 1, nil), values(5)
+	topic, sent := r.create("timestamps", 1, map[string]string{"retention.ms": "-1"}), values(5)
 	for i, record := range sent {
 		record.Millis = int64(1_000_000 + i)
 	}
@@ -359,7 +359,7 @@ func (r *run) emptyValues() {
 }
 
 func (r *run) offsetsForTimes() {
-	topic, sent := r.create("times", 1, nil), values(10)
+	topic, sent := r.create("times", 1, map[string]string{"retention.ms": "-1"}), values(10)
 	for i, record := range sent {
 		record.Millis = int64(1000 * (i + 1))
 	}

@@ -233,7 +233,7 @@ pub fn headers(kafka: &Kafka) -> Result<(), Failure> {
 }
 
 pub fn create_time(kafka: &Kafka) -> Result<(), Failure> {
-    let topic = kafka.create("timestamps", 1, &[])?;
+    let topic = kafka.create("timestamps", 1, &[("retention.ms", "-1")])?;
     let at = |i: i64| Record {
         millis: Some(1_000_000 + i),
         ..Record::of("v")
@@ -295,7 +295,7 @@ pub fn empty_values(kafka: &Kafka) -> Result<(), Failure> {
 }
 
 pub fn offsets_for_times(kafka: &Kafka) -> Result<(), Failure> {
-    let topic = kafka.create("times", 1, &[])?;
+    let topic = kafka.create("times", 1, &[("retention.ms", "-1")])?;
     let at = |i: i64| Record {
         millis: Some(1000 * i),
         ..Record::of("v")

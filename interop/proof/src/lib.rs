@@ -1,0 +1,9 @@
+//! Tools that prove a broker from outside, over the raw protocol: the script that is held against
+//! Apache Kafka, and (as they come) the tests that kill it. They know the wire and nothing of ours.
+#![allow(clippy::disallowed_methods)] // test tools: they run outside, on real clocks and sockets
+
+pub mod batch;
+pub mod connection;
+pub mod normalise;
+pub mod script;
+pub mod session;
