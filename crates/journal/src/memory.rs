@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use levada_env::port::{PortError, PortFuture, PortResult, Urgency};
+use levada_env::port::{PortError, PortFuture, PortResult, Ticket, Urgency};
 use levada_model::{Extent, SegmentId};
 use parking_lot::Mutex;
 
@@ -45,7 +45,7 @@ impl Journal for MemoryJournal {
                 position: 0,
                 length,
             },
-            ticket: Box::pin(async { Ok(()) }),
+            ticket: Ticket::new(async { Ok(()) }),
         })
     }
 

@@ -40,7 +40,7 @@ impl CommandLog for MemoryLog {
         let position = LogPosition(kept.next);
         drop(kept);
         let shared = Arc::clone(&self.kept);
-        let durable: Ticket = Box::pin(async move {
+        let durable = Ticket::new(async move {
             for ticket in tickets {
                 ticket.await?;
             }

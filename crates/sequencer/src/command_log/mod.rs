@@ -3,6 +3,8 @@
 //! Implementations: `wal` (the embedded log), `memory`, `fault` (a wrapper); later `postgres`.
 
 pub mod memory;
+mod snapshot_files;
+pub mod wal;
 
 use bytes::Bytes;
 use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};

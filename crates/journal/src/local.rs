@@ -1,0 +1,86 @@
+//! Segments in the embedded log: staging only appends, the commit's sync makes them durable.
+
+use bytes::Bytes;
+use levada_env::{
+    Env,
+    port::{PortError, PortFuture, PortResult, Ticket, Urgency},
+};
+use levada_model::{Extent, SegmentId};
+use levada_wal::{FrameKind, Priority, Wal, WalError};
+
+use crate::{Journal, Staged, StoredSegment};
+
+/// A journal on the same log as the commands. A segment of the port is a file of the log.
+#[derive(Clone, Debug)]
+pub struct LocalJournal {
+    env: Env,
+    wal: Wal,
+}
+
+impl LocalJournal {
+    pub fn new(env: Env, wal: Wal) -> Self {
+        LocalJournal { env, wal }
+    }
+}
+
+impl Journal for LocalJournal {
+    fn stage(&self, pieces: Vec<Bytes>, urgency: Urgency) -> PortResult<Staged> {
+        let length = pieces.iter().map(Bytes::len).sum::<usize>();
+        let length = u32::try_from(length)
+            .map_err(|_| PortError::Rejected("a segment has at most 4 GiB".into()))?;
+        let priority = match urgency {
+            Urgency::Normal => Priority::Normal,
+            Urgency::Reserve => Priority::Reserve,
+        };
+        let appended = self
+            .wal
+            .append_after(FrameKind::Data, pieces, priority, &[])
+            .map_err(port_error)?;
+        let wal = self.wal.clone();
+        // Asked for only when polled: the command that names the segment syncs both at once.
+        let durable = async move { wal.sync_to(appended).await.map_err(port_error) };
+        Ok(Staged {
+            extent: Extent {
+                segment: appended.file,
+                position: appended.offset_in_file,
+                length,
+            },
+            ticket: Ticket::with_place(durable, appended),
+        })
+    }
+
+    fn read(&self, extent: Extent) -> PortFuture<'_, Bytes> {
+        let wal = self.wal.clone();
+        Box::pin(async move {
+            let read = move || wal.read(extent.segment, extent.position, extent.length);
+            self.env.blocking(read).await.map_err(port_error)
+        })
+    }
+
+    fn delete(&self, segment: SegmentId) -> PortFuture<'_, ()> {
+        self.wal.release(segment);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn list(&self) -> PortFuture<'_, Vec<StoredSegment>> {
+        let files = self.wal.files().into_iter().filter(|file| !file.released);
+        let stored = files.map(|file| StoredSegment {
+            segment: file.segment,
+            stored_bytes: file.bytes,
+        });
+        let stored = stored.collect();
+        Box::pin(async move { Ok(stored) })
+    }
+}
+
+fn port_error(error: WalError) -> PortError {
+    let text = error.to_string();
+    match error {
+        WalError::Full | WalError::TooLarge(_) => PortError::Rejected(text),
+        WalError::Fatal(_) | WalError::Closed => PortError::Indeterminate(text),
+        WalError::Corrupt { .. } | WalError::NoSuchFile(_) | WalError::Damaged { .. } => {
+            PortError::Corrupt(text)
+        }
+        WalError::Io { .. } => PortError::Rejected(text),
+    }
+}

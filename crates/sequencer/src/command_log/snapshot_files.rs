@@ -1,0 +1,180 @@
+//! Snapshots as files: the one file that defines their frame.
+//!
+//! `snapshot/<20-digit position>.snap`: `magic u32 | version u32 | position u64 | length u64 |
+//! content | crc32c u32 of all before`, little-endian. The two newest are kept, so that one that
+//! was damaged at rest costs a longer replay and nothing else.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum};
+use levada_env::Env;
+use levada_model::{
+    LogPosition,
+    codec::{DecodeError, Decoder, Encoder},
+};
+use levada_wal::WalError;
+
+const MAGIC: u32 = 0x4C56_5350;
+const VERSION: u32 = 1;
+const CRC_BYTES: usize = 4;
+const HEADER_BYTES: usize = 24;
+const KEPT: usize = 2;
+const SUFFIX: &str = ".snap";
+
+#[derive(Clone)]
+pub(crate) struct SnapshotFiles {
+    env: Env,
+    dir: PathBuf,
+    /// The newest one that was whole when the folder was opened.
+    newest: Option<LogPosition>,
+}
+
+impl SnapshotFiles {
+    /// Makes the folder if need be and looks for the newest snapshot that is whole.
+    ///
+    /// # Errors
+    /// [`WalError::Io`]; [`WalError::Damaged`] when there are snapshots and none is whole: a start
+    /// without them would lose what only they hold.
+    pub fn open(env: &Env, dir: &Path) -> Result<SnapshotFiles, WalError> {
+        let fs = env.fs();
+        fs.create_dir_all(dir).map_err(|e| failed("make", dir, e))?;
+        let mut files = SnapshotFiles {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            newest: None,
+        };
+        let positions = files.positions()?;
+        for position in positions.iter().rev() {
+            match files.load(*position) {
+                Ok(_) => {
+                    files.newest = Some(*position);
+                    return Ok(files);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, %position, "a snapshot is damaged; the one before it is used and more log is replayed");
+                }
+            }
+        }
+        match positions.is_empty() {
+            true => Ok(files),
+            false => Err(WalError::Damaged {
+                path: files.dir,
+                reason: "no snapshot in it can be read".into(),
+            }),
+        }
+    }
+
+    /// Zero without a snapshot.
+    pub fn newest_position(&self) -> LogPosition {
+        self.newest.unwrap_or_default()
+    }
+
+    /// # Errors
+    /// As [`SnapshotFiles::open`].
+    pub fn newest(&self) -> Result<Option<(LogPosition, Bytes)>, WalError> {
+        match self.newest {
+            Some(position) => Ok(Some((position, self.load(position)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores a snapshot durably, removes those that are no longer kept, and gives the position of
+    /// the oldest that is: the log before it may go.
+    ///
+    /// # Errors
+    /// [`WalError::Io`]: the older ones are still there.
+    pub fn save(&self, position: LogPosition, pieces: &[Bytes]) -> Result<LogPosition, WalError> {
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        let mut out = Encoder::new();
+        out.bytes.reserve(HEADER_BYTES + length + CRC_BYTES);
+        out.u32(MAGIC);
+        out.u32(VERSION);
+        out.u64(position.0);
+        out.u64(length as u64);
+        for piece in pieces {
+            out.raw(piece);
+        }
+        let crc = checksum(CrcAlgorithm::Crc32Iscsi, &out.bytes) as u32;
+        out.u32(crc);
+        let path = self.path(position);
+        let fs = self.env.fs();
+        fs.write_atomic(&path, &out.bytes)
+            .map_err(|e| failed("write", &path, e))?;
+        let mut positions = self.positions()?;
+        while positions.len() > KEPT {
+            let path = self.path(positions.remove(0));
+            fs.remove_file(&path)
+                .map_err(|e| failed("remove", &path, e))?;
+        }
+        // With a single one the log is kept whole, so that its loss could be mended by replay.
+        Ok(match positions.as_slice() {
+            [oldest, _, ..] => *oldest,
+            _ => LogPosition::default(),
+        })
+    }
+
+    fn load(&self, position: LogPosition) -> Result<Bytes, WalError> {
+        let path = self.path(position);
+        let bytes = self
+            .env
+            .fs()
+            .read(&path)
+            .map_err(|e| failed("read", &path, e))?;
+        parse(Bytes::from(bytes), position).map_err(|error| WalError::Damaged {
+            path,
+            reason: error.to_string(),
+        })
+    }
+
+    fn path(&self, position: LogPosition) -> PathBuf {
+        self.dir.join(format!("{:020}{SUFFIX}", position.0))
+    }
+
+    /// Oldest first.
+    fn positions(&self) -> Result<Vec<LogPosition>, WalError> {
+        let names = self
+            .env
+            .fs()
+            .read_dir(&self.dir)
+            .map_err(|e| failed("list", &self.dir, e))?;
+        let mut positions: Vec<_> = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok().map(LogPosition))
+            .collect();
+        positions.sort_unstable();
+        Ok(positions)
+    }
+}
+
+fn parse(bytes: Bytes, position: LogPosition) -> Result<Bytes, DecodeError> {
+    let split = bytes
+        .len()
+        .checked_sub(CRC_BYTES)
+        .filter(|split| *split >= HEADER_BYTES)
+        .ok_or(DecodeError("a snapshot is too short"))?;
+    let (body, crc) = bytes.split_at(split);
+    if checksum(CrcAlgorithm::Crc32Iscsi, body) as u32 != Decoder::new(crc).u32()? {
+        return Err(DecodeError("the checksum of a snapshot does not match"));
+    }
+    let mut input = Decoder::new(body);
+    if input.u32()? != MAGIC || input.u32()? != VERSION {
+        return Err(DecodeError("not a snapshot of a version that is known"));
+    }
+    if input.u64()? != position.0 || input.u64()? != (split - HEADER_BYTES) as u64 {
+        return Err(DecodeError("a snapshot stands under another's name"));
+    }
+    Ok(bytes.slice(HEADER_BYTES..split))
+}
+
+fn failed(doing: &'static str, path: &Path, error: io::Error) -> WalError {
+    WalError::Io {
+        doing,
+        path: path.to_owned(),
+        error: Arc::new(error),
+    }
+}

@@ -1,0 +1,148 @@
+//! The command log in the embedded log, with its snapshots beside it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use levada_env::{
+    Env,
+    port::{PortError, PortFuture, PortResult, Ticket, Urgency},
+};
+use levada_model::LogPosition;
+use levada_wal::{Appended, FrameKind, Priority, Wal, WalConfig, WalError};
+
+use super::{Appending, CommandLog, Recovered, snapshot_files::SnapshotFiles};
+
+/// Folder of the log's files below the data folder.
+const LOG_DIR: &str = "wal";
+/// Folder of the snapshots below the data folder.
+const SNAPSHOT_DIR: &str = "snapshot";
+
+/// Commands are frames of the log in which the segments lie too: one sync makes both durable.
+pub struct WalLog {
+    env: Env,
+    wal: Wal,
+    snapshots: SnapshotFiles,
+    snapshot_position: AtomicU64,
+    data_dir: PathBuf,
+}
+
+impl WalLog {
+    /// Opens the log and its snapshots in `data_dir`. Blocks. The journal shares [`WalLog::wal`].
+    ///
+    /// # Errors
+    /// As [`Wal::open`]: what is damaged and what to do.
+    pub fn open(
+        env: &Env,
+        data_dir: &Path,
+        config: WalConfig,
+    ) -> Result<(WalLog, levada_wal::Recovered), WalError> {
+        let snapshots = SnapshotFiles::open(env, &data_dir.join(SNAPSHOT_DIR))?;
+        let position = snapshots.newest_position();
+        let config = WalConfig {
+            replay_after: position,
+            ..config
+        };
+        let (wal, recovered) = Wal::open(env, &data_dir.join(LOG_DIR), config)?;
+        let log = WalLog {
+            env: env.clone(),
+            wal,
+            snapshots,
+            snapshot_position: AtomicU64::new(position.0),
+            data_dir: data_dir.to_owned(),
+        };
+        Ok((log, recovered))
+    }
+
+    /// The log that the journal shares.
+    pub fn wal(&self) -> &Wal {
+        &self.wal
+    }
+
+    fn needs(tickets: &[Ticket]) -> PortResult<Vec<Appended>> {
+        tickets
+            .iter()
+            .map(|ticket| {
+                ticket.place::<Appended>().copied().ok_or_else(|| {
+                    PortError::Rejected("this log takes segments of its own journal only".into())
+                })
+            })
+            .collect()
+    }
+}
+
+impl CommandLog for WalLog {
+    fn append(
+        &self,
+        record: Bytes,
+        tickets: Vec<Ticket>,
+        urgency: Urgency,
+    ) -> PortResult<Appending> {
+        // The tickets' bytes lie before the record in the same log, so one sync covers them, and
+        // the log refuses the record when one of them has failed.
+        let needs = WalLog::needs(&tickets)?;
+        let priority = match urgency {
+            Urgency::Normal => Priority::Normal,
+            Urgency::Reserve => Priority::Reserve,
+        };
+        let appended = self
+            .wal
+            .append_after(FrameKind::Command, vec![record], priority, &needs)
+            .map_err(port_error)?;
+        let synced = self.wal.sync_to(appended);
+        Ok(Appending {
+            position: appended.position,
+            durable: Ticket::new(async move { synced.await.map_err(port_error) }),
+        })
+    }
+
+    fn recover(&self) -> PortFuture<'_, Recovered> {
+        Box::pin(async move {
+            let (wal, snapshots) = (self.wal.clone(), self.snapshots.clone());
+            let read = move || {
+                let snapshot = snapshots.newest()?;
+                let after = snapshot
+                    .as_ref()
+                    .map_or(LogPosition(0), |(position, _)| *position);
+                let mut records = Vec::new();
+                wal.replay(after, |position, record| {
+                    records.push((position, record));
+                    Ok::<_, WalError>(())
+                })?;
+                Ok::<_, WalError>(Recovered { snapshot, records })
+            };
+            self.env.blocking(read).await.map_err(|error| {
+                PortError::Corrupt(format!("{}: {error}", self.data_dir.display()))
+            })
+        })
+    }
+
+    fn save_snapshot(&self, position: LogPosition, pieces: Vec<Bytes>) -> PortFuture<'_, ()> {
+        Box::pin(async move {
+            let snapshots = self.snapshots.clone();
+            let save = move || snapshots.save(position, &pieces);
+            let oldest = self.env.blocking(save).await.map_err(port_error)?;
+            self.snapshot_position.store(position.0, Ordering::Release);
+            self.wal.truncate_commands_before(oldest);
+            Ok(())
+        })
+    }
+
+    fn replay_bytes(&self) -> u64 {
+        let from = self.snapshot_position.load(Ordering::Acquire);
+        self.wal.synced().0.saturating_sub(from)
+    }
+}
+
+fn port_error(error: WalError) -> PortError {
+    let text = error.to_string();
+    match error {
+        WalError::Full | WalError::TooLarge(_) | WalError::Io { .. } => PortError::Rejected(text),
+        WalError::Fatal(_) | WalError::Closed => PortError::Indeterminate(text),
+        WalError::Corrupt { .. } | WalError::NoSuchFile(_) | WalError::Damaged { .. } => {
+            PortError::Corrupt(text)
+        }
+    }
+}
