@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes};
 use crc_fast::{CrcAlgorithm, checksum};
 use levada_model::batch::{HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC};
+use levada_model::{BatchError, BatchHeader};
 
 use crate::RecordsError;
 use crate::compression::{Compression, compress};
@@ -10,6 +11,8 @@ use crate::varint;
 
 /// Where the bytes begin that the batch's CRC covers.
 const CRC_FROM: usize = 21;
+/// Where the producer's id, epoch and sequence stand.
+const PRODUCER_FROM: usize = 43;
 
 /// A record to be written; nothing is kept of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,6 +152,26 @@ impl BatchBuilder {
         batch[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
         Ok(batch.into())
     }
+}
+
+/// A copy of `batch` that comes from another producer or has another sequence, its CRC renewed.
+///
+/// # Errors
+/// [`RecordsError::Batch`] if `batch` is not one whole batch.
+pub fn with_producer(batch: &Bytes, producer: Producer) -> Result<Bytes, RecordsError> {
+    let header = BatchHeader::parse(batch)?;
+    if header.total_bytes() != batch.len() {
+        return Err(BatchError::Truncated.into());
+    }
+    let mut copy = batch.to_vec();
+    if let Some(mut fields) = copy.get_mut(PRODUCER_FROM..HEADER_BYTES) {
+        fields.put_i64(producer.id);
+        fields.put_i16(producer.epoch);
+        fields.put_i32(producer.base_sequence);
+    }
+    let crc = checksum(CrcAlgorithm::Crc32Iscsi, &copy[CRC_FROM..]) as u32;
+    copy[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+    Ok(copy.into())
 }
 
 /// Most bytes that a record takes in a batch of its own, without compression and header.

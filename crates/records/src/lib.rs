@@ -14,7 +14,7 @@ mod compression;
 mod varint;
 
 pub use batch::{Batch, Batches, Header, Record, RecordIter, Records};
-pub use builder::{BatchBuilder, NewRecord, Producer, record_bytes};
+pub use builder::{BatchBuilder, NewRecord, Producer, record_bytes, with_producer};
 pub use compression::{Compression, compress, decompress};
 
 use levada_model::BatchError;

@@ -90,10 +90,24 @@ proptest! {
     }
 
     #[test]
+    fn another_producer_changes_nothing_else(
+        records in vec(any_record(), 1..5),
+        compression in any_compression(),
+        id in 0i64..10_000,
+        epoch in 0i16..100,
+        base_sequence in 0i32..i32::MAX,
+    ) {
+        let producer = Producer { id, epoch, base_sequence };
+        let renewed = with_producer(&build(&records, compression, Producer::NONE), producer).unwrap();
+        prop_assert_eq!(renewed, build(&records, compression, producer));
+    }
+
+    #[test]
     fn random_bytes_never_panic(bytes in vec(any::<u8>(), 0..600), compression in any_compression()) {
         let bytes = Bytes::from(bytes);
         let _ = decompress(compression, &bytes, BYTES_MAX);
         let _ = Batch::verify(&bytes, BYTES_MAX);
+        let _ = with_producer(&bytes, Producer::NONE);
         for batch in Batches::new(bytes.clone()) {
             let _ = batch;
         }

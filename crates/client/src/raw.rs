@@ -1,0 +1,1 @@
+//! One prepared request, sent over and over: what a load generator needs.
