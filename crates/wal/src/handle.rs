@@ -111,8 +111,8 @@ impl Wal {
         self.append_after(kind, pieces, Priority::Normal, &[])
     }
 
-    /// [`Wal::append`] with a priority, only if none of the appends in `needs` has failed: a
-    /// command that names data must not outlive it.
+    /// [`Wal::append`] with a priority, and only if none of the appends in `needs` has failed: a
+    /// command must not outlive the data that it names.
     ///
     /// # Errors
     /// As [`Wal::append`]; [`WalError::Full`] also when one of `needs` failed.
@@ -130,10 +130,8 @@ impl Wal {
         let shared = &self.inner.shared;
         let mut state = shared.state.lock();
         state.check_usable()?;
-        if needs
-            .iter()
-            .any(|need| state.outcome(*need) == Outcome::Failed)
-        {
+        let failed = |need: &Appended| state.outcome(*need) == Outcome::Failed;
+        if needs.iter().any(failed) {
             return Err(WalError::Full);
         }
         let frame = Frame {
@@ -162,13 +160,7 @@ impl Wal {
     ) -> impl Future<Output = Result<(), WalError>> + Send + 'static + use<> {
         let shared = &self.inner.shared;
         let mut state = shared.state.lock();
-        let settled = match (state.outcome(appended), &state.fatal) {
-            (Outcome::Durable, _) => Some(Ok(())),
-            (Outcome::Failed, _) => Some(Err(WalError::Full)),
-            (Outcome::Pending, Some(reason)) => Some(Err(WalError::Fatal(reason.clone()))),
-            (Outcome::Pending, None) if state.stopped => Some(Err(WalError::Closed)),
-            (Outcome::Pending, None) => None,
-        };
+        let settled = state.settled(appended);
         let (done, wait) = oneshot::channel();
         if settled.is_none() {
             state.waiters.push(Waiter { appended, done });
@@ -182,6 +174,12 @@ impl Wal {
                 None => wait.await.unwrap_or(Err(WalError::Closed)),
             }
         }
+    }
+
+    /// What became of an append, if that is known by now; asks for nothing.
+    #[must_use]
+    pub fn settled(&self, appended: Appended) -> Option<Result<(), WalError>> {
+        self.inner.shared.state.lock().settled(appended)
     }
 
     /// Everything below this position is safe.
@@ -243,8 +241,17 @@ impl Wal {
 
     /// Says that nobody reads data from `file` any more. It is deleted, in the background, once
     /// its commands are not needed either. Not remembered over a restart: say it again.
+    ///
+    /// The file that is being written is never released: what is appended next may lie in it.
     pub fn release(&self, file: SegmentId) {
-        self.inner.files.release(file.0);
+        {
+            // Under the state's lock, so that no append chooses the file meanwhile.
+            let state = self.inner.shared.state.lock();
+            if file.0 >= state.written_file {
+                return;
+            }
+            self.inner.files.release(file.0);
+        }
         self.wake_maintenance();
     }
 

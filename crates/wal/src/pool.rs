@@ -95,7 +95,7 @@ impl Pool {
         let (current, reserve_wanted) = {
             let state = shared.state.lock();
             (
-                state.file,
+                state.written_file,
                 !state.full && !state.reserve_ready && self.reserve_bytes > 0,
             )
         };

@@ -82,6 +82,9 @@ pub(crate) struct State {
     pub(crate) last_commands: Vec<CommandCopy>,
     /// Everything below is as safe as the configured durability makes it.
     pub(crate) durable: u64,
+    /// The file of the last group that was written: no earlier one is ever written again, not even
+    /// after a rollback.
+    pub(crate) written_file: u64,
     /// For each full disk: the generation that it ended and the position it fell back to, kept
     /// rising so that the list stays short.
     rollbacks: Vec<(u64, u64)>,
@@ -112,6 +115,7 @@ impl State {
             closed: VecDeque::new(),
             last_commands: commands,
             durable: tail,
+            written_file: file,
             rollbacks: Vec::new(),
             waiters: Vec::new(),
             wanted: 0,
@@ -277,21 +281,24 @@ impl State {
         self.full = true;
     }
 
+    /// What became of an append, if it is known.
+    pub(crate) fn settled(&self, appended: Appended) -> Option<Result<(), WalError>> {
+        match (self.outcome(appended), &self.fatal) {
+            (Outcome::Durable, _) => Some(Ok(())),
+            (Outcome::Failed, _) => Some(Err(WalError::Full)),
+            (Outcome::Pending, Some(reason)) => Some(Err(WalError::Fatal(reason.clone()))),
+            (Outcome::Pending, None) => self.stopped.then_some(Err(WalError::Closed)),
+        }
+    }
+
     /// Takes out the waiters whose fate is known.
     pub(crate) fn settled_waiters(&mut self) -> Vec<(Waiter, Result<(), WalError>)> {
         let mut settled = Vec::new();
         for waiter in std::mem::take(&mut self.waiters) {
-            let result = match (self.outcome(waiter.appended), &self.fatal) {
-                (Outcome::Durable, _) => Ok(()),
-                (Outcome::Failed, _) => Err(WalError::Full),
-                (Outcome::Pending, Some(reason)) => Err(WalError::Fatal(reason.clone())),
-                (Outcome::Pending, None) if self.stopped => Err(WalError::Closed),
-                (Outcome::Pending, None) => {
-                    self.waiters.push(waiter);
-                    continue;
-                }
-            };
-            settled.push((waiter, result));
+            match self.settled(waiter.appended) {
+                Some(result) => settled.push((waiter, result)),
+                None => self.waiters.push(waiter),
+            }
         }
         settled
     }

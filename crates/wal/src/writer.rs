@@ -232,6 +232,7 @@ impl Writer {
         let settled = {
             let mut state = self.shared.state.lock();
             state.durable = group.end();
+            state.written_file = group.file;
             if self
                 .current
                 .as_ref()
