@@ -9,6 +9,7 @@ use levada_model::{
 };
 
 pub use crate::groups::GroupCommand;
+use crate::state::StateSettings;
 
 /// One change. The ordinals of its stored form are frozen: see [`crate::encoding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,9 @@ pub enum Command {
     MoveExtents(MoveExtents),
     /// Allocates a producer id for an idempotent producer without transactional id.
     AllocateProducer,
+    /// Bounds that act inside `apply` from here on: proposed by a sequencer that was configured
+    /// otherwise than the state says.
+    Configure(StateSettings),
     Group(GroupCommand),
 }
 

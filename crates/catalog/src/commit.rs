@@ -5,6 +5,8 @@ use levada_model::{Offset, PartitionId};
 
 use crate::command::{Commit, CommitBatch};
 use crate::partitions::{NO_APPEND_TIME, Partition, TailEntry, append_time};
+use crate::producer_slots::Batch;
+use crate::producers::{Used, Verdict};
 use crate::reply::{BatchRefusal, BatchResult, Effect};
 use crate::state::State;
 
@@ -60,16 +62,43 @@ impl State {
             return BatchResult::Refused(BatchRefusal::UnknownPartition);
         };
         let log_start = partition.log_start();
+        let used = Used::at(now_ms, &self.settings);
+        if let Some(producer) = batch.producer {
+            let count = entry.offset_count;
+            let verdict = (self.producers).judge(batch.partition, producer, count, &used);
+            match verdict {
+                Verdict::Next => {}
+                Verdict::Refused(refusal) => return BatchResult::Refused(refusal),
+                Verdict::Duplicate {
+                    base,
+                    append_time_ms,
+                } => {
+                    return BatchResult::Duplicate {
+                        base,
+                        log_start,
+                        append_time_ms,
+                    };
+                }
+            }
+        }
         if partition.log_append_time {
             entry.append_time_ms = now_ms;
             entry.max_timestamp_ms = now_ms;
         }
-        let base = partition.high_watermark;
-        entry.base = base;
+        entry.base = partition.high_watermark;
         partition.save(batch.partition, &mut self.saver);
         append(partition, entry, joins);
+        if let Some(producer) = batch.producer {
+            let noted = Batch {
+                base: entry.base,
+                append_time_ms: entry.append_time_ms,
+                count: entry.offset_count,
+            };
+            self.producers
+                .record(batch.partition, producer, noted, used, &mut self.saver);
+        }
         BatchResult::Appended {
-            base: Offset(base),
+            base: Offset(entry.base),
             log_start,
             append_time_ms: append_time(entry.append_time_ms),
         }
@@ -83,7 +112,8 @@ fn new_entry(commit: &Commit, batch: &CommitBatch) -> TailEntry {
         position: batch.position,
         max_timestamp_ms: batch.max_timestamp_ms,
         append_time_ms: NO_APPEND_TIME,
-        offset_count: batch.offset_count,
+        // At least one, or a malformed log would make entries without offsets.
+        offset_count: batch.offset_count.max(1),
         length: batch.length,
     }
 }

@@ -2,15 +2,10 @@
 
 use std::collections::VecDeque;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use levada_model::{Extent, Offset, PartitionId, SegmentId, TopicId};
 
 use crate::command::{IndexRun, SegmentBytes};
 use crate::saver::{Mark, RowKind, Saver};
-
-/// Partitions in one page of the table: a power of two.
-const PAGE_PARTITIONS: u64 = 64;
 
 /// Where one or more whole record batches of a partition lie, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +125,20 @@ const _: () = assert!(size_of::<Option<Partition>>() <= 64);
 const _: () = assert!(size_of::<TailEntry>() == 48);
 
 impl Partition {
+    /// One that was never written.
+    pub(crate) fn new(topic: TopicId, number: u32, log_append_time: bool, mark: Mark) -> Self {
+        Partition {
+            topic,
+            log_start: 0,
+            high_watermark: 0,
+            live_bytes: 0,
+            index: None,
+            number: number as i32,
+            mark,
+            log_append_time,
+        }
+    }
+
     pub fn topic(&self) -> TopicId {
         self.topic
     }
@@ -243,94 +252,5 @@ impl Partition {
 
     pub(crate) fn index_mut(&mut self) -> &mut Index {
         self.index.get_or_insert_default()
-    }
-}
-
-struct Page {
-    slots: [Option<Partition>; PAGE_PARTITIONS as usize],
-    live: u32,
-}
-
-/// All partitions by their dense id, in pages.
-pub(crate) struct PartitionTable {
-    pages: HashMap<u64, Box<Page>, FixedState>,
-    count: u64,
-    next: u64,
-}
-
-impl PartitionTable {
-    pub fn new() -> Self {
-        PartitionTable {
-            pages: HashMap::with_hasher(FixedState::default()),
-            count: 0,
-            next: 0,
-        }
-    }
-
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    pub fn get(&self, id: PartitionId) -> Option<&Partition> {
-        let page = self.pages.get(&(id.0 / PAGE_PARTITIONS))?;
-        page.slots[(id.0 % PAGE_PARTITIONS) as usize].as_ref()
-    }
-
-    pub fn get_mut(&mut self, id: PartitionId) -> Option<&mut Partition> {
-        let page = self.pages.get_mut(&(id.0 / PAGE_PARTITIONS))?;
-        page.slots[(id.0 % PAGE_PARTITIONS) as usize].as_mut()
-    }
-
-    /// Makes `count` partitions of a topic, numbered from `from`; returns the first id.
-    pub fn create(
-        &mut self,
-        topic: TopicId,
-        from: u32,
-        count: u32,
-        log_append_time: bool,
-        saver: &Saver,
-    ) -> PartitionId {
-        let first = self.next;
-        for at in 0..count {
-            let partition = Partition {
-                topic,
-                log_start: 0,
-                high_watermark: 0,
-                live_bytes: 0,
-                index: None,
-                number: (from + at) as i32,
-                mark: saver.mark(),
-                log_append_time,
-            };
-            self.insert(PartitionId(first + u64::from(at)), partition);
-        }
-        self.next = first + u64::from(count);
-        PartitionId(first)
-    }
-
-    fn insert(&mut self, id: PartitionId, partition: Partition) {
-        let page = self.pages.entry(id.0 / PAGE_PARTITIONS).or_insert_with(|| {
-            Box::new(Page {
-                slots: [const { None }; PAGE_PARTITIONS as usize],
-                live: 0,
-            })
-        });
-        let slot = &mut page.slots[(id.0 % PAGE_PARTITIONS) as usize];
-        if slot.replace(partition).is_none() {
-            page.live += 1;
-            self.count += 1;
-        }
-    }
-
-    pub fn remove(&mut self, id: PartitionId) -> Option<Partition> {
-        let number = id.0 / PAGE_PARTITIONS;
-        let page = self.pages.get_mut(&number)?;
-        let gone = page.slots[(id.0 % PAGE_PARTITIONS) as usize].take()?;
-        page.live -= 1;
-        self.count -= 1;
-        if page.live == 0 {
-            self.pages.remove(&number);
-        }
-        Some(gone)
     }
 }

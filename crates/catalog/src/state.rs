@@ -7,15 +7,18 @@ use levada_model::{PartitionId, ProducerEpoch, ProducerId, SegmentId, TopicId};
 use crate::command::Command;
 use crate::group_rules::GroupWalk;
 use crate::groups::GroupTable;
-use crate::partitions::{Partition, PartitionTable};
+use crate::partition_table::PartitionTable;
+use crate::partitions::Partition;
+use crate::producers::ProducerTable;
 use crate::reply::{Effect, Reply};
 use crate::saver::Saver;
 use crate::segments::{SegmentTable, SegmentUse};
+use crate::snapshot::Walk;
 use crate::topic_config::TopicConfig;
 use crate::topics::{Topic, TopicTable};
 
-/// Bounds that act inside `apply`. They decide what is a duplicate, so every node must use the
-/// same ones at the same position of the log.
+/// Bounds that act inside `apply`. They decide what is a duplicate, so they are part of the state:
+/// a log begins with the defaults, which are frozen, and `Command::Configure` changes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateSettings {
     /// How long a producer's window is kept after its last batch (`producer.id.expiration.ms`).
@@ -35,29 +38,39 @@ impl Default for StateSettings {
 
 /// Everything that a cell knows, as rows.
 pub struct State {
+    /// What acts.
     pub(crate) settings: StateSettings,
+    /// What this node was configured with.
+    wanted: StateSettings,
     pub(crate) topics: TopicTable,
     pub(crate) partitions: PartitionTable,
     pub(crate) segments: SegmentTable,
+    pub(crate) producers: ProducerTable,
     pub(crate) groups: GroupTable,
     pub(crate) saver: Saver,
     pub(crate) group_walk: GroupWalk,
+    /// The snapshot under way.
+    pub(crate) walk: Option<Walk>,
     pub(crate) next_producer: i64,
     /// The settings of topics without overrides, shared.
     pub(crate) default_config: Arc<TopicConfig>,
 }
 
 impl State {
-    /// A cell in which nothing has happened yet.
+    /// A cell in which nothing has happened yet. The settings act once the command that
+    /// [`State::settings_change`] gives has been applied.
     pub fn new(settings: StateSettings) -> State {
         State {
-            settings,
+            settings: StateSettings::default(),
+            wanted: settings,
             topics: TopicTable::new(),
             partitions: PartitionTable::new(),
             segments: SegmentTable::default(),
+            producers: ProducerTable::default(),
             groups: GroupTable::default(),
             saver: Saver::default(),
             group_walk: GroupWalk::default(),
+            walk: None,
             next_producer: 1,
             default_config: Arc::default(),
         }
@@ -90,8 +103,23 @@ impl State {
                 let epoch = ProducerEpoch(0);
                 Reply::Producer { id, epoch }
             }
+            Command::Configure(settings) => {
+                self.settings = *settings;
+                Reply::Done
+            }
             Command::Group(command) => self.apply_group(command, now_ms, effects),
         }
+    }
+
+    /// The settings that act.
+    pub fn settings(&self) -> StateSettings {
+        self.settings
+    }
+
+    /// What a sequencer proposes once it has replayed the log, if it was configured with other
+    /// settings than those that act.
+    pub fn settings_change(&self) -> Option<Command> {
+        (self.settings != self.wanted).then_some(Command::Configure(self.wanted))
     }
 
     pub fn topic(&self, id: TopicId) -> Option<&Topic> {
@@ -134,6 +162,16 @@ impl State {
     /// `None` when nothing in the state names the segment.
     pub fn segment(&self, id: SegmentId) -> Option<SegmentUse> {
         self.segments.get(id)
+    }
+
+    /// Windows of idempotent producers that are kept: one for each producer and partition.
+    pub fn producer_count(&self) -> usize {
+        self.producers.slots.len()
+    }
+
+    /// Memory that they count for, against `producer_state_bytes_max`.
+    pub fn producer_state_bytes(&self) -> usize {
+        self.producers.slots.bytes()
     }
 
     pub fn groups(&self) -> &GroupTable {

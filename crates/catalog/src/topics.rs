@@ -157,6 +157,25 @@ impl TopicTable {
         Some(topic)
     }
 
+    /// Saves the next rows after the name `passed`; returns the rows visited, 0 at the end.
+    pub(crate) fn save_slice(
+        &mut self,
+        passed: &mut Option<Arc<str>>,
+        saver: &mut Saver,
+        rows_max: usize,
+    ) -> usize {
+        let from = passed.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut visited = 0;
+        for (name, id) in self.names.range((from, Bound::Unbounded)).take(rows_max) {
+            if let Some(topic) = self.rows.get_mut(id) {
+                topic.save(saver);
+            }
+            visited += 1;
+            *passed = Some(name.clone());
+        }
+        visited
+    }
+
     /// Whether a topic of this name and id may be made.
     pub(crate) fn check_new(&self, name: &str, id: TopicId) -> Result<(), TopicError> {
         check_name(name)?;
