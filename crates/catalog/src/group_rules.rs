@@ -39,6 +39,18 @@ impl State {
         Reply::Group(reply)
     }
 
+    /// [`GroupTable::expirable`] over the state's topics.
+    pub fn expirable_groups(
+        &self,
+        after: Option<&str>,
+        scan_max: usize,
+        retention_ms: u64,
+        now_ms: i64,
+    ) -> (Vec<String>, Option<String>) {
+        let groups = &self.groups;
+        groups.expirable(after, scan_max, retention_ms, now_ms, &self.topics)
+    }
+
     /// Committed offsets of a topic that is gone.
     pub(crate) fn forget_topic_offsets(&mut self, topic: TopicId) {
         if self.saver.active() {

@@ -1,5 +1,7 @@
 //! JoinGroup: who may join, and whether that begins a round.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use levada_model::limits::{GROUP_METADATA_BYTES_MAX, GROUP_PROTOCOLS_MAX, NAME_BYTES_MAX};
 
@@ -32,6 +34,20 @@ impl Join {
             return Err(GroupError::TooLarge);
         }
         Ok(())
+    }
+}
+
+/// `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
+///
+/// # Errors
+/// [`GroupError::InvalidSessionTimeout`].
+pub fn check_session_timeout(
+    asked_ms: i32,
+    bounds_ms: RangeInclusive<u32>,
+) -> Result<u32, GroupError> {
+    match u32::try_from(asked_ms) {
+        Ok(asked_ms) if bounds_ms.contains(&asked_ms) => Ok(asked_ms),
+        _ => Err(GroupError::InvalidSessionTimeout),
     }
 }
 
@@ -80,7 +96,7 @@ impl Group {
         }
     }
 
-    /// `group.max.size` (KIP-389): while a round gathers, only those who have joined it count.
+    /// Refuses a join of a full group. A member that finds its place taken is removed.
     fn admit(
         &mut self,
         join: &Join,
@@ -88,9 +104,20 @@ impl Group {
         now_ms: i64,
         effects: &mut Vec<GroupEffect>,
     ) -> Result<(), GroupError> {
+        if self.has_room(join, replaces) {
+            return Ok(());
+        }
+        if self.members.contains_key(&join.member) {
+            self.remove_member(&join.member, now_ms, effects);
+        }
+        Err(GroupError::GroupMaxSizeReached)
+    }
+
+    /// `group.max.size` (KIP-389): while a round gathers, only those who have joined it count.
+    fn has_room(&self, join: &Join, replaces: bool) -> bool {
         let max = join.members_max as usize;
         let known = self.members.get(&join.member);
-        let admitted = match self.phase {
+        match self.phase {
             Phase::Empty => max > 0,
             Phase::Preparing { .. } => {
                 let joined = self.members.values().filter(|member| member.joined).count();
@@ -99,14 +126,15 @@ impl Group {
             Phase::Completing | Phase::Stable => {
                 replaces || known.is_some() || self.members.len() < max
             }
-        };
-        if admitted {
-            return Ok(());
         }
-        if known.is_some() {
-            self.remove_member(&join.member, now_ms, effects);
+    }
+
+    /// What a client without a member id is told before it gets one (KIP-394).
+    pub(super) fn check_newcomer(&self, join: &Join) -> Result<(), GroupError> {
+        if !self.has_room(join, false) {
+            return Err(GroupError::GroupMaxSizeReached);
         }
-        Err(GroupError::GroupMaxSizeReached)
+        self.check_protocols(join)
     }
 
     fn check_protocols(&self, join: &Join) -> Result<(), GroupError> {

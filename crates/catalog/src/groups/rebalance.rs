@@ -1,7 +1,6 @@
 //! The rounds of a group: how one begins, when it is complete, what it decides.
 
 use std::collections::BTreeMap;
-use std::mem;
 
 use bytes::Bytes;
 
@@ -183,18 +182,19 @@ impl Group {
         now_ms: i64,
         effects: &mut Vec<GroupEffect>,
     ) {
-        let mut given = assignments;
-        given.retain(|(member, _)| self.members.contains_key(member));
-        for (id, bytes) in &given {
-            if let Some(member) = self.members.get_mut(id) {
-                member.assignment = bytes.clone();
+        for (id, bytes) in assignments {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.assignment = bytes;
             }
         }
+        let given = self.members.iter();
+        let given = given.map(|(id, member)| (id.clone(), member.assignment.clone()));
+        let given: Vec<_> = given.collect();
         self.enter(Phase::Stable, now_ms);
         effects.push(GroupEffect::Assigned {
             group: self.name.clone(),
             generation: self.generation,
-            assignments: mem::take(&mut given).into(),
+            assignments: given.into(),
         });
     }
 }

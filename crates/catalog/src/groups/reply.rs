@@ -87,7 +87,7 @@ pub struct RoundView {
     pub protocol_type: String,
     pub protocol: String,
     pub leader: String,
-    /// Every member, by id.
+    /// Every member, sorted by id.
     pub members: Vec<RoundMember>,
     /// Longest rebalance timeout among the members: how long to wait for each to sync.
     pub rebalance_timeout_ms: u32,
@@ -115,7 +115,10 @@ impl RoundView {
     }
 
     pub fn has(&self, member: &str) -> bool {
-        self.members.iter().any(|known| known.member == member)
+        let members = &self.members;
+        members
+            .binary_search_by(|known| known.member.as_str().cmp(member))
+            .is_ok()
     }
 }
 
@@ -150,7 +153,7 @@ pub enum GroupEffect {
     Assigned {
         group: Arc<str>,
         generation: i32,
-        /// By member id; a member that is not in it has an empty one.
+        /// Every member's, sorted by member id.
         assignments: Arc<Vec<(String, Bytes)>>,
     },
     /// The group has no members any more.

@@ -91,6 +91,18 @@ impl GroupTable {
         })
     }
 
+    /// Whether a newcomer may have a member id: it joins with it in its next call (KIP-394).
+    ///
+    /// # Errors
+    /// Why its join would be refused.
+    pub fn check_newcomer(&self, join: &Join) -> Result<(), GroupError> {
+        join.check()?;
+        match self.get(&join.group) {
+            Some(group) => group.check_newcomer(join),
+            None => Group::new(&join.group, 0).check_newcomer(join),
+        }
+    }
+
     fn commit(
         &mut self,
         commit: CommitOffsets,
