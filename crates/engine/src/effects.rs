@@ -5,10 +5,12 @@ use std::sync::Arc;
 use levada_catalog::Effect;
 use levada_sequencer::EffectSink;
 
+use crate::groups::Groups;
 use crate::watch::Watchers;
 
 pub(crate) struct Dispatch {
     pub watchers: Arc<Watchers>,
+    pub groups: Groups,
 }
 
 impl EffectSink for Dispatch {
@@ -21,5 +23,10 @@ impl EffectSink for Dispatch {
             _ => &[],
         });
         self.watchers.wake(moved.copied());
+        for effect in effects {
+            if let Effect::Group(effect) = effect {
+                self.groups.on_effect(effect);
+            }
+        }
     }
 }

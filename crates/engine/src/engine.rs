@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     EngineMetrics, EngineSettings, accumulator::Accumulator, committer, committer::StagedSegments,
-    effects::Dispatch, retention, tail::TailCache, watch::Watchers,
+    effects::Dispatch, groups::Groups, retention, tail::TailCache, watch::Watchers,
 };
 
 pub(crate) struct Inner {
@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     pub staged: StagedSegments,
     pub tail: TailCache,
     pub watchers: Arc<Watchers>,
+    pub groups: Groups,
     pub metrics: Arc<EngineMetrics>,
     pub closing: AtomicBool,
     pub stop: Notify,
@@ -47,9 +48,12 @@ impl Engine {
         sequencer: Sequencer,
     ) -> Engine {
         let watchers = Arc::new(Watchers::default());
+        let groups = Groups::new(env.clone(), settings.groups.clone(), sequencer.clone());
         sequencer.set_sink(Arc::new(Dispatch {
             watchers: Arc::clone(&watchers),
+            groups: groups.clone(),
         }));
+        groups.start();
         let inner = Arc::new(Inner {
             in_flight: Arc::new(Semaphore::new(settings.in_flight_bytes)),
             tail: TailCache::new(settings.tail_cache_bytes),
@@ -60,6 +64,7 @@ impl Engine {
             accumulator: Accumulator::default(),
             staged: StagedSegments::default(),
             watchers,
+            groups,
             metrics: Arc::default(),
             closing: AtomicBool::new(false),
             stop: Notify::new(),
@@ -80,6 +85,11 @@ impl Engine {
 
     pub fn cluster_id(&self) -> &str {
         &self.inner.settings.cluster_id
+    }
+
+    /// Consumer groups.
+    pub fn groups(&self) -> &Groups {
+        &self.inner.groups
     }
 
     /// Topics, partitions and bytes kept in the tail cache, now.
@@ -107,15 +117,18 @@ impl Engine {
             return;
         }
         self.inner.watchers.wake_all();
+        self.inner.groups.close();
         self.inner.stop.notify_one();
         self.inner.accumulator.close();
         done.await;
         self.inner.sequencer.close().await;
     }
 
-    /// Answers long polls at once from now on: the service drains.
+    /// Answers long polls, and members that wait for a rebalance, at once from now on: the service
+    /// drains.
     pub fn wake_waiting(&self) {
         self.inner.watchers.wake_all();
+        self.inner.groups.close();
     }
 }
 

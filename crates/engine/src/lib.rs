@@ -11,6 +11,7 @@ mod committer;
 mod effects;
 mod engine;
 mod errors;
+pub mod groups;
 mod index_run;
 mod metrics;
 mod offsets;
@@ -29,6 +30,7 @@ pub use admin::{ConfigChange, ConfigOp, NewTopic, SettingSource, TopicInfo, Topi
 pub use append::AppendTicket;
 pub use engine::{Engine, EngineSizes};
 pub use errors::{AdminError, AppendError, ReadError};
+pub use groups::{GroupError, GroupSettings, Groups};
 pub use levada_catalog::topic_config::{self, Definition};
 pub use metrics::{EngineMetrics, MetricsSnapshot};
 pub use offsets::{FoundOffset, OffsetSpec};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::groups::GroupSettings;
+
 /// Sizes in bytes unless the name says otherwise.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
@@ -19,6 +21,8 @@ pub struct EngineSettings {
     pub index_tail_entries_max: usize,
     /// Segments staged and not yet committed at once.
     pub segments_in_flight_max: usize,
+    /// Consumer groups.
+    pub groups: GroupSettings,
 }
 
 impl Default for EngineSettings {
@@ -31,6 +35,7 @@ impl Default for EngineSettings {
             maintenance_interval: Duration::from_secs(10),
             index_tail_entries_max: 8192,
             segments_in_flight_max: 2,
+            groups: GroupSettings::default(),
         }
     }
 }

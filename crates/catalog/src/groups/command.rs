@@ -66,28 +66,28 @@ impl GroupCommand {
     pub fn size_hint(&self) -> usize {
         const FIXED: usize = 256;
         const ROW: usize = 64;
-        match self {
+        let rows: usize = match self {
             GroupCommand::Join(join) => {
-                FIXED
-                    + join
-                        .protocols
-                        .iter()
-                        .map(|p| ROW + p.metadata.len())
-                        .sum::<usize>()
+                let protocols = join.protocols.iter();
+                protocols
+                    .map(|protocol| ROW + protocol.metadata.len())
+                    .sum()
             }
             GroupCommand::Sync(sync) => {
-                FIXED
-                    + sync
-                        .assignments
-                        .iter()
-                        .map(|(_, a)| ROW + a.len())
-                        .sum::<usize>()
+                let assignments = sync.assignments.iter();
+                assignments
+                    .map(|(member, bytes)| member.len() + ROW + bytes.len())
+                    .sum()
             }
-            GroupCommand::CommitOffsets(commit) => FIXED + commit.offsets.len() * ROW,
-            GroupCommand::Leave { members, .. } => FIXED + members.len() * ROW,
-            GroupCommand::DeleteOffsets { partitions, .. } => FIXED + partitions.len() * ROW,
-            _ => FIXED,
-        }
+            GroupCommand::CommitOffsets(commit) => {
+                let offsets = commit.offsets.iter();
+                offsets.map(|offset| ROW + offset.metadata.len()).sum()
+            }
+            GroupCommand::Leave { members, .. } => members.len() * ROW,
+            GroupCommand::DeleteOffsets { partitions, .. } => partitions.len() * ROW,
+            _ => 0,
+        };
+        FIXED + rows
     }
 }
 

@@ -87,11 +87,10 @@ impl Group {
         let owner = owner.cloned();
         self.admit(&join, owner.is_some(), now_ms, effects)?;
         self.check_protocols(&join)?;
+        let new = join.fresh && !self.members.contains_key(&join.member);
         match owner {
-            Some(owner) if join.fresh => self.replace_static(&owner, join, now_ms, effects),
-            _ if join.fresh && !self.members.contains_key(&join.member) => {
-                Err(self.add_member(join, now_ms, effects))
-            }
+            Some(owner) if new => self.replace_static(&owner, join, now_ms, effects),
+            None if new => Err(self.add_member(join, now_ms, effects)),
             _ => self.rejoin(join, now_ms, effects),
         }
     }

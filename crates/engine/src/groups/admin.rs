@@ -104,7 +104,10 @@ impl Groups {
     /// [`GroupError::CoordinatorNotAvailable`].
     pub fn describe(&self, group: &str) -> Result<Option<DescribedGroup>, GroupError> {
         self.check_open()?;
-        Ok(self.inner.sequencer.read(|state| state.groups().get(group).map(describe)))
+        Ok(self
+            .inner
+            .sequencer
+            .read(|state| state.groups().get(group).map(describe)))
     }
 
     /// Deletes an empty group and its offsets (DeleteGroups).

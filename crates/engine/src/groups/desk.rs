@@ -103,7 +103,13 @@ impl Desk {
         let generation = group.generation();
         match group.phase() {
             Phase::Preparing { initial } => {
-                self.gather(name, generation, initial, group.rebalance_timeout_ms(), now_ms);
+                self.gather(
+                    name,
+                    generation,
+                    initial,
+                    group.rebalance_timeout_ms(),
+                    now_ms,
+                );
             }
             Phase::Completing => {
                 let missing = group.members().keys().cloned().collect();
@@ -200,7 +206,8 @@ impl Desk {
             prolong_ms: initial.then_some(timeout_ms - delay_ms),
             newcomer: false,
         });
-        self.timers.push(due_ms, Key::Round(group.clone(), generation))
+        self.timers
+            .push(due_ms, Key::Round(group.clone(), generation))
     }
 
     fn await_syncs(
@@ -215,7 +222,8 @@ impl Desk {
             due_ms,
             missing,
         });
-        self.timers.push(due_ms, Key::Sync(group.clone(), generation))
+        self.timers
+            .push(due_ms, Key::Sync(group.clone(), generation))
     }
 
     /// Every member starts the generation with a full session timeout.
@@ -226,7 +234,11 @@ impl Desk {
             let due_ms = now_ms + u64::from(member.session_timeout_ms);
             woken |= self.set_deadline(group, &member.member, due_ms);
         }
-        let missing = round.members.iter().map(|member| member.member.clone()).collect();
+        let missing = round
+            .members
+            .iter()
+            .map(|member| member.member.clone())
+            .collect();
         let due_ms = now_ms + u64::from(round.rebalance_timeout_ms);
         woken |= self.await_syncs(group, round.generation, missing, due_ms);
         self.watch(group).tell(|waiter| {
@@ -378,14 +390,10 @@ impl Desk {
         over.then_some(Due::Sync(group, generation, missing))
     }
 
-    #[cfg(test)]
-    pub fn waiter_count(&self) -> usize {
-        self.watches.values().map(|watch| watch.waiters.len()).sum()
-    }
-
-    #[cfg(test)]
-    pub fn watch_count(&self) -> usize {
-        self.watches.len()
+    /// Groups with something to watch, and calls that wait.
+    pub fn sizes(&self) -> (usize, usize) {
+        let waiting = self.watches.values().map(|watch| watch.waiters.len());
+        (self.watches.len(), waiting.sum())
     }
 }
 

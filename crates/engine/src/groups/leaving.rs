@@ -78,7 +78,13 @@ impl Groups {
             }
         };
         let mut results = results.into_iter();
-        let result = |pending| if pending { Some(Ok(())) } else { results.next() };
+        let result = |pending| {
+            if pending {
+                Some(Ok(()))
+            } else {
+                results.next()
+            }
+        };
         Ok(pending.into_iter().filter_map(result).collect())
     }
 }

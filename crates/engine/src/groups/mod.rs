@@ -11,8 +11,6 @@ mod leaving;
 mod names;
 mod offsets;
 mod settings;
-#[cfg(test)]
-mod tests;
 mod timer;
 mod timers;
 mod waiting;
@@ -33,9 +31,7 @@ pub use levada_catalog::groups::{
     CommittedOffset, GroupError, Join as JoinCommand, JoinProtocol, Joined, Leaving, RoundMember,
     RoundView,
 };
-pub use offsets::{
-    CommitRequest, CommitTopic, FetchedOffsets, PartitionCommit, TopicPartitions,
-};
+pub use offsets::{CommitRequest, CommitTopic, FetchedOffsets, PartitionCommit, TopicPartitions};
 pub use settings::GroupSettings;
 pub use waiting::{JoinRefused, JoinRequest, SyncRequest, Synced};
 
@@ -58,17 +54,10 @@ struct Inner {
 }
 
 impl Groups {
-    /// Takes the groups of a recovered state over: every member has its full session timeout from
-    /// now on. Starts the timer task.
-    pub fn start(env: Env, settings: GroupSettings, sequencer: Sequencer) -> Groups {
-        let groups = Groups::new(env.clone(), settings, sequencer);
-        groups.adopt();
-        env.spawn("groups", timer::run(groups.clone()));
-        groups
-    }
-
-    fn new(env: Env, settings: GroupSettings, sequencer: Sequencer) -> Groups {
-        Groups {
+    /// The groups of a recovered state: every member has its full session timeout from now on.
+    /// Once effects are dispatched, [`Groups::start`] lets time act on them.
+    pub(crate) fn new(env: Env, settings: GroupSettings, sequencer: Sequencer) -> Groups {
+        let groups = Groups {
             inner: Arc::new(Inner {
                 desk: Mutex::new(Desk::new(&settings)),
                 env,
@@ -77,7 +66,14 @@ impl Groups {
                 wake: Notify::new(),
                 closed: AtomicBool::new(false),
             }),
-        }
+        };
+        groups.adopt();
+        groups
+    }
+
+    /// Starts the timer task.
+    pub(crate) fn start(&self) {
+        self.inner.env.spawn("groups", timer::run(self.clone()));
     }
 
     pub fn settings(&self) -> &GroupSettings {
@@ -102,6 +98,17 @@ impl Groups {
         self.inner.wake.notify_one();
     }
 
+    /// How much there is, now.
+    pub fn sizes(&self) -> GroupSizes {
+        let groups = self.inner.sequencer.read(|state| state.groups().len());
+        let (watched, waiting) = self.inner.desk.lock().sizes();
+        GroupSizes {
+            groups,
+            watched,
+            waiting,
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.inner.closed.load(Ordering::Acquire)
     }
@@ -123,7 +130,12 @@ impl Groups {
     async fn propose(&self, command: GroupCommand) -> Result<GroupReply, GroupError> {
         self.check_open()?;
         let command = Command::Group(command);
-        match self.inner.sequencer.propose(command, Urgency::Reserve).await {
+        match self
+            .inner
+            .sequencer
+            .propose(command, Urgency::Reserve)
+            .await
+        {
             Ok(Reply::Group(GroupReply::Refused(error))) => Err(error),
             Ok(Reply::Group(reply)) => Ok(reply),
             Ok(other) => unreachable!("a group command was answered {other:?}"),
@@ -133,4 +145,14 @@ impl Groups {
             }
         }
     }
+}
+
+/// Gauges of the groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupSizes {
+    pub groups: usize,
+    /// Groups that have members or calls that wait.
+    pub watched: usize,
+    /// JoinGroup and SyncGroup calls that wait.
+    pub waiting: usize,
 }

@@ -15,7 +15,14 @@ pub(super) fn member_id(env: &Env, prefix: &str) -> String {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let number = u128::from_be_bytes(bytes);
     let hex = format!("{number:032x}");
-    let uuid = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+    let uuid = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-");
     let mut cut = prefix.len().min(NAME_BYTES_MAX - uuid.len() - 1);
     while !prefix.is_char_boundary(cut) {
         cut -= 1;
@@ -44,7 +51,10 @@ impl PendingMembers {
 
     pub fn insert(&mut self, group: &str, member: &str, due_ms: u64, now_ms: u64) {
         while let Some(oldest) = self.order.front() {
-            let over = self.due_ms.get(oldest).is_none_or(|due_ms| *due_ms <= now_ms);
+            let over = self
+                .due_ms
+                .get(oldest)
+                .is_none_or(|due_ms| *due_ms <= now_ms);
             if !over && self.order.len() < self.most {
                 break;
             }

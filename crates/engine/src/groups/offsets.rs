@@ -49,7 +49,9 @@ pub struct FetchedOffsets {
 }
 
 fn topic_id(state: &State, name: &str) -> TopicId {
-    state.topic_named(name).map_or(TopicId::NONE, |topic| topic.id)
+    state
+        .topic_named(name)
+        .map_or(TopicId::NONE, |topic| topic.id)
 }
 
 impl Groups {
@@ -70,13 +72,16 @@ impl Groups {
         });
         let topics = request.topics.into_iter().zip(ids);
         let offsets = topics.flat_map(|(commit, topic)| {
-            commit.partitions.into_iter().map(move |commit| OffsetToCommit {
-                topic,
-                partition: commit.partition,
-                offset: commit.offset,
-                leader_epoch: commit.leader_epoch,
-                metadata: commit.metadata,
-            })
+            commit
+                .partitions
+                .into_iter()
+                .map(move |commit| OffsetToCommit {
+                    topic,
+                    partition: commit.partition,
+                    offset: commit.offset,
+                    leader_epoch: commit.leader_epoch,
+                    metadata: commit.metadata,
+                })
         });
         let commit = CommitOffsets {
             group: request.group,
@@ -139,7 +144,10 @@ impl Groups {
         let partitions = self.inner.sequencer.read(|state| {
             let partitions = topics.into_iter().flat_map(|topic| {
                 let id = topic_id(state, &topic.name);
-                topic.partitions.into_iter().map(move |partition| (id, partition))
+                topic
+                    .partitions
+                    .into_iter()
+                    .map(move |partition| (id, partition))
             });
             partitions.collect()
         });
@@ -172,7 +180,9 @@ fn all_offsets(
             });
         }
         if let Some(current) = fetched.last_mut() {
-            current.partitions.push((*partition, Some(committed.clone())));
+            current
+                .partitions
+                .push((*partition, Some(committed.clone())));
         }
     }
     fetched

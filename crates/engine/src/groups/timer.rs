@@ -29,7 +29,11 @@ pub(super) async fn run(groups: Groups) {
         let until_ms = groups.inner.desk.lock().timers.sleep(check_ms);
         let sleep = Duration::from_millis(until_ms.saturating_sub(groups.now_ms()));
         // Which of the two it was shows in what is due.
-        let _ = groups.inner.env.timeout(sleep, groups.inner.wake.notified()).await;
+        let _ = groups
+            .inner
+            .env
+            .timeout(sleep, groups.inner.wake.notified())
+            .await;
         groups.inner.desk.lock().timers.awake();
     }
 }
@@ -48,7 +52,9 @@ impl Groups {
                 let page = state.groups().after(after.as_deref()).take(SCAN_GROUPS_MAX);
                 let page: Vec<_> = page.collect();
                 let next = page.last().map(|group| group.name().to_string());
-                let alive = page.into_iter().filter(|group| group.phase() != Phase::Empty);
+                let alive = page
+                    .into_iter()
+                    .filter(|group| group.phase() != Phase::Empty);
                 (alive.cloned().collect::<Vec<_>>(), next)
             });
             let mut desk = self.inner.desk.lock();

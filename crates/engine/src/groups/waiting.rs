@@ -205,16 +205,24 @@ impl Groups {
         let (group, member) = (request.group.clone(), request.member.clone());
         let generation = request.generation;
         let mut waiting = self.wait(&group, &member, true)?;
-        let (step, session_ms, protocol_type, protocol) =
-            self.inner.sequencer.read(|state| {
-                let step = state.groups().sync_step(&request)?;
-                let known = state.groups().get(&group).ok_or(GroupError::UnknownMemberId)?;
-                let seen = known.members().get(&member).ok_or(GroupError::UnknownMemberId)?;
-                let protocol = known.protocol().map(str::to_owned);
-                let protocol_type = known.protocol_type().map(str::to_owned);
-                Ok((step, seen.session_timeout_ms, protocol_type, protocol))
-            })?;
-        self.inner.desk.lock().has_synced(&group, &member, generation);
+        let (step, session_ms, protocol_type, protocol) = self.inner.sequencer.read(|state| {
+            let step = state.groups().sync_step(&request)?;
+            let known = state
+                .groups()
+                .get(&group)
+                .ok_or(GroupError::UnknownMemberId)?;
+            let seen = known
+                .members()
+                .get(&member)
+                .ok_or(GroupError::UnknownMemberId)?;
+            let protocol = known.protocol().map(str::to_owned);
+            let protocol_type = known.protocol_type().map(str::to_owned);
+            Ok((step, seen.session_timeout_ms, protocol_type, protocol))
+        })?;
+        self.inner
+            .desk
+            .lock()
+            .has_synced(&group, &member, generation);
         let reply = match step {
             SyncStep::Assigned(bytes) => GroupReply::Assigned(bytes),
             SyncStep::Wait { generation } => GroupReply::Waiting { generation },
@@ -222,7 +230,9 @@ impl Groups {
         };
         let assignment = match reply {
             GroupReply::Assigned(bytes) => bytes,
-            GroupReply::Waiting { .. } => waiting.first(|signal| assigned(signal, generation)).await?,
+            GroupReply::Waiting { .. } => {
+                waiting.first(|signal| assigned(signal, generation)).await?
+            }
             other => unreachable!("a sync was answered {other:?}"),
         };
         let due_ms = self.now_ms() + u64::from(session_ms);
