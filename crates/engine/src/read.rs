@@ -144,10 +144,31 @@ impl Inner {
                 Ok(false) => break,
                 // What was read before the damage is good; the next read meets the damage first.
                 Err(_) if bytes > 0 => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.reconsider(plan, entry, error)),
             }
         }
         Ok(slice)
+    }
+
+    /// An extent that cannot be read may be one that retention or rewriting has just let go: then
+    /// that is the answer, and not damage.
+    fn reconsider(&self, plan: &Plan, entry: &IndexEntry, error: ReadError) -> ReadError {
+        self.sequencer.read(|state| {
+            let Some(partition) = state.partition(plan.partition) else {
+                return ReadError::UnknownPartition;
+            };
+            if plan.offset < partition.log_start() {
+                return ReadError::OffsetOutOfRange {
+                    log_start: partition.log_start(),
+                    high_watermark: partition.high_watermark(),
+                };
+            }
+            match partition.find(entry.base) {
+                Found::Entry(now) if now.extent == entry.extent => error,
+                Found::Run(_) => error,
+                _ => ReadError::Storage("the records have just moved".into()),
+            }
+        })
     }
 
     /// Adds an entry's batches; `false` once the limit is reached.

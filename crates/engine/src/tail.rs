@@ -48,6 +48,7 @@ impl TailCache {
             start += bytes.len() as u64;
         }
         let mut kept = self.kept.write();
+        kept.forget_overlaps(extent);
         kept.bytes += cost(&list);
         kept.segments
             .insert((extent.segment.0, extent.position), list);
@@ -96,6 +97,26 @@ impl TailCache {
     }
 }
 
+impl Kept {
+    /// After a full disk positions are used again: what failed there must not be found any more.
+    fn forget_overlaps(&mut self, extent: Extent) {
+        let segment = extent.segment.0;
+        let end = extent.position + u64::from(extent.length);
+        while let Some((key, pieces)) = self.segments.range(..(segment, end)).next_back() {
+            let reaches = pieces
+                .last()
+                .is_some_and(|last| last.start + last.bytes.len() as u64 > extent.position);
+            if key.0 != segment || !reaches {
+                return;
+            }
+            let key = *key;
+            if let Some(stale) = self.segments.remove(&key) {
+                self.bytes -= cost(&stale);
+            }
+        }
+    }
+}
+
 fn cost(pieces: &[Piece]) -> usize {
     let per_piece = size_of::<Piece>();
     pieces
@@ -138,6 +159,18 @@ mod tests {
             ..at(100, 1)
         };
         assert_eq!(cache.get(other), None);
+    }
+
+    #[test]
+    fn what_failed_is_not_found_where_its_place_was_used_again() {
+        let cache = TailCache::new(1 << 20);
+        cache.keep(at(100, 4), &[Bytes::from_static(b"old1")]);
+        cache.keep(at(104, 4), &[Bytes::from_static(b"old2")]);
+        cache.keep(at(102, 6), &[Bytes::from_static(b"newnew")]);
+        assert_eq!(cache.get(at(100, 2)), None);
+        let new = vec![Bytes::from_static(b"ne")];
+        assert_eq!(cache.get(at(105, 2)), Some(vec![Bytes::from_static(b"ne")]));
+        assert_eq!(cache.get(at(102, 2)), Some(new));
     }
 
     #[test]
