@@ -167,6 +167,17 @@ impl Partition {
         self.index.as_ref().map_or(&[], |index| &index.runs)
     }
 
+    /// The runs, each with the bytes of its batches by segment.
+    pub fn runs_with_segments(&self) -> impl Iterator<Item = (&IndexRun, &[SegmentBytes])> {
+        let index = self.index.iter();
+        index.flat_map(|index| {
+            index
+                .runs
+                .iter()
+                .zip(index.run_segments.iter().map(|s| &**s))
+        })
+    }
+
     /// Entries in memory.
     pub fn tail_len(&self) -> usize {
         self.index.as_ref().map_or(0, |index| index.tail.len())

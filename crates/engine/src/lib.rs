@@ -18,6 +18,7 @@ mod offsets;
 mod read;
 mod requests;
 mod retention;
+mod rewrite;
 mod settings;
 mod slices;
 mod source;

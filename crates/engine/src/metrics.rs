@@ -45,6 +45,8 @@ counters! {
     journal_reads,
     /// Partitions whose log start was moved by retention.
     retention_moves,
+    /// Bytes written again to give space back.
+    bytes_rewritten,
     /// Segments released.
     segments_released,
 }

@@ -153,6 +153,7 @@ impl Inner {
             Err(error) => return tracing::warn!(%error, "segments could not be listed"),
         };
         stored.pop();
+        self.rewrite(&stored).await;
         for segment in stored.into_iter().map(|stored| stored.segment) {
             let quiet = self.staged.is_quiet(segment);
             let named = self

@@ -17,6 +17,8 @@ pub struct EngineSettings {
     pub num_partitions: u32,
     /// How often retention, index spilling and the release of dead segments run.
     pub maintenance_interval: Duration,
+    /// Dead bytes beyond half the live ones that may lie on disk before segments are rewritten.
+    pub disk_slack_bytes: u64,
     /// Index entries that a partition keeps in memory; older ones are spilled to the journal.
     pub index_tail_entries_max: usize,
     /// Segments staged and not yet committed at once.
@@ -33,6 +35,7 @@ impl Default for EngineSettings {
             in_flight_bytes: 64 * 1024 * 1024,
             num_partitions: 1,
             maintenance_interval: Duration::from_secs(10),
+            disk_slack_bytes: 512 * 1024 * 1024,
             index_tail_entries_max: 8192,
             segments_in_flight_max: 2,
             groups: GroupSettings::default(),

@@ -319,3 +319,59 @@ async fn spilled_index_entries_are_read_like_the_others() {
         .unwrap();
     assert_eq!(found.offset, 10);
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_sparse_segment_is_rewritten_and_stays_readable() {
+    for index_tail_entries_max in [1000, 8] {
+        let settings = EngineSettings {
+            disk_slack_bytes: 0,
+            tail_cache_bytes: 0,
+            index_tail_entries_max,
+            ..EngineSettings::default()
+        };
+        let journal = Arc::<MemoryJournal>::default();
+        let log = MemoryLog::new();
+        let engine = testing::engine_on(Env::real(), settings, Arc::clone(&journal), log).await;
+        create(&engine, &[("retention.ms", "-1")]).await;
+        let bulk = NewTopic {
+            name: "bulk".into(),
+            configs: vec![("retention.ms".into(), "-1".into())],
+            ..NewTopic::default()
+        };
+        engine.create_topic(bulk).await.unwrap();
+        let bulk = TopicRef::Name("bulk".into());
+        for n in 0..30 {
+            let entry = |topic, text: &str| AppendEntry {
+                topic,
+                partition: 0,
+                records: batch(&[text], n, Producer::NONE),
+            };
+            let long = "x".repeat(2000);
+            let both = vec![entry(topic(), &n.to_string()), entry(bulk.clone(), &long)];
+            for result in engine.submit(both).await.await {
+                result.unwrap();
+            }
+        }
+        // Spills first where the tail is short, so that runs are rewritten too.
+        engine.maintain().await;
+        let before = stored_bytes(&journal).await;
+        engine.delete_topic(&bulk).await.unwrap();
+        engine.maintain().await;
+        engine.maintain().await;
+        let after = stored_bytes(&journal).await;
+        assert!(after * 5 < before, "{after} of {before} bytes are left");
+        assert!(engine.metrics().snapshot().bytes_rewritten > 0);
+        let mut next = 0;
+        while next < 30 {
+            for (offset, _, value) in read(&engine, next).await.unwrap() {
+                assert_eq!((offset, value), (next, next.to_string()));
+                next += 1;
+            }
+        }
+    }
+}
+
+async fn stored_bytes(journal: &MemoryJournal) -> u64 {
+    let stored = levada_journal::Journal::list(journal).await.unwrap();
+    stored.iter().map(|segment| segment.stored_bytes).sum()
+}

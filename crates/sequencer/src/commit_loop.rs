@@ -23,9 +23,9 @@ struct UnderWay {
     durable: Ticket,
 }
 
-pub(crate) async fn run(inner: Arc<Inner>) {
+/// `last_now_ms`: the time of the newest command that was replayed; time never goes back.
+pub(crate) async fn run(inner: Arc<Inner>, mut last_now_ms: i64) {
     let mut under_way: VecDeque<UnderWay> = VecDeque::new();
-    let mut last_now_ms = i64::MIN;
     loop {
         let room = under_way.len() < inner.settings.commits_in_flight_max;
         if room && let Some(group) = take_group(&inner) {
@@ -130,7 +130,7 @@ fn settle(
             answers.push(state.apply(command, done.group.now_ms, &mut effects));
         }
         inner.applied.store(done.position.0, Ordering::Release);
-        // snapshots::begin_if_due(inner, &mut state, done.position);
+        snapshots::begin_if_due(inner, &mut state, done.position);
     }
     if let Some(sink) = inner.sink.get() {
         sink.notice(&effects);

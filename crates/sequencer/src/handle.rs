@@ -86,6 +86,7 @@ impl Sequencer {
         log: Arc<dyn CommandLog>,
         state: State,
         applied: LogPosition,
+        last_now_ms: i64,
     ) -> Sequencer {
         let inner = Arc::new(Inner {
             env: env.clone(),
@@ -102,7 +103,7 @@ impl Sequencer {
             failed: Notify::new(),
             snapshot_under_way: AtomicBool::new(false),
         });
-        env.spawn("sequencer", commit_loop::run(Arc::clone(&inner)));
+        env.spawn("sequencer", commit_loop::run(Arc::clone(&inner), last_now_ms));
         Sequencer { inner }
     }
 

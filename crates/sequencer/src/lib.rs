@@ -7,7 +7,7 @@ pub mod command_log;
 mod commit_loop;
 mod handle;
 mod recovery;
-// mod snapshots;
+mod snapshots;
 
 pub use handle::{EffectSink, Proposal, ProposeError, Sequencer};
 pub use recovery::{RecoverError, Recovery};

@@ -55,18 +55,13 @@ impl Sequencer {
             Some((position, bytes)) => {
                 recovery.snapshot = Some(position);
                 applied = position;
-                return Err(RecoverError::Snapshot {
-                    position,
-                    source: DecodeError(if bytes.is_empty() {
-                        ""
-                    } else {
-                        "snapshots land next"
-                    }),
-                });
+                State::restore(state_settings, &bytes)
+                    .map_err(|source| RecoverError::Snapshot { position, source })?
             }
             None => State::new(state_settings),
         };
         let mut effects = Vec::new();
+        let mut last_now_ms = state.now_ms();
         for (position, record) in found.records {
             let group = encoding::decode_group(&record)
                 .map_err(|source| RecoverError::Command { position, source })?;
@@ -74,11 +69,12 @@ impl Sequencer {
                 state.apply(command, group.now_ms, &mut effects);
                 effects.clear();
             }
+            last_now_ms = last_now_ms.max(group.now_ms);
             recovery.records_replayed += 1;
             recovery.commands_replayed += group.commands.len();
             applied = position;
         }
-        let sequencer = Sequencer::start(env, settings, log, state, applied);
+        let sequencer = Sequencer::start(env, settings, log, state, applied, last_now_ms);
         Ok((sequencer, recovery))
     }
 }

@@ -1,0 +1,244 @@
+//! Gives space back: what is left alive in nearly dead segments is written again elsewhere. The
+//! offsets stay; only the extents change, by a command that is refused where it comes too late.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use levada_catalog::{
+    Command, IndexEntry, Reply, State,
+    command::{ExtentMove, IndexRun, MoveExtents, ReplaceRuns, SegmentBytes},
+};
+use levada_env::port::{Ticket, Urgency};
+use levada_journal::StoredSegment;
+use levada_model::{Extent, PartitionId, SegmentId, limits};
+use levada_sequencer::Proposal;
+
+use crate::{AppendError, engine::Inner, index_run, metrics::add};
+
+/// Bytes that one round reads and writes again, at most: the rest waits for the next round.
+const ROUND_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Topics that one look under the state's lock covers.
+const SLICE_TOPICS: usize = 256;
+
+/// What lies in the segments that are to go.
+#[derive(Default)]
+struct Stragglers {
+    entries: Vec<(PartitionId, IndexEntry)>,
+    runs: Vec<(PartitionId, IndexRun)>,
+}
+
+/// Why a straggler stays where it is, for the log.
+type Outcome = Result<(), String>;
+
+impl Inner {
+    /// One round: nothing while the disk holds at most 1.5 times the live bytes plus the slack.
+    pub async fn rewrite(&self, stored: &[StoredSegment]) {
+        let slack = self.settings.disk_slack_bytes;
+        let sparse = self.sequencer.read(|state| choose(state, stored, slack));
+        if sparse.is_empty() {
+            return;
+        }
+        tracing::debug!(
+            segments = sparse.len(),
+            "rewriting what is left of sparse segments"
+        );
+        let mut after = None;
+        loop {
+            let look = |state: &State| find(state, after.as_deref(), &sparse);
+            let (found, next) = self.sequencer.read(look);
+            let mut outcome = self.move_entries(found.entries).await;
+            for (partition, run) in found.runs {
+                outcome = outcome.and(self.rewrite_run(partition, &run, &sparse).await);
+            }
+            if let Err(why) = outcome {
+                tracing::warn!(
+                    why,
+                    "some records were not rewritten: their segments stay until the next round"
+                );
+            }
+            match next {
+                Some(name) => after = Some(name),
+                None => return,
+            }
+        }
+    }
+
+    async fn move_entries(&self, entries: Vec<(PartitionId, IndexEntry)>) -> Outcome {
+        let mut outcome = Ok(());
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        for entry in entries {
+            bytes += entry.1.extent.length as usize;
+            group.push(entry);
+            if bytes >= limits::SEGMENT_BYTES_TARGET {
+                outcome = outcome.and(self.move_group(std::mem::take(&mut group)).await);
+                bytes = 0;
+            }
+        }
+        outcome.and(self.move_group(group).await)
+    }
+
+    async fn move_group(&self, group: Vec<(PartitionId, IndexEntry)>) -> Outcome {
+        let mut pieces = Vec::new();
+        let mut moves = Vec::new();
+        let mut length = 0;
+        for (partition, entry) in group {
+            // A damaged entry stays where it is; the others do not wait for it.
+            let Ok(fetched) = self.entry_bytes(&entry).await else {
+                continue;
+            };
+            pieces.extend(fetched.pieces);
+            moves.push((partition, entry, length));
+            length += u64::from(entry.extent.length);
+        }
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let (at, ticket) = self.stage_again(pieces)?;
+        let moves = moves
+            .into_iter()
+            .map(|(partition, entry, offset)| ExtentMove {
+                partition,
+                base: entry.base,
+                from: entry.extent,
+                to: at.part(offset, entry.extent.length),
+            });
+        let moves = moves.collect();
+        self.settle_move(
+            Command::MoveExtents(MoveExtents { moves }),
+            vec![ticket],
+            &[at],
+        )
+        .await
+    }
+
+    /// Writes a run anew, with those of its batches that lie in sparse segments.
+    async fn rewrite_run(
+        &self,
+        partition: PartitionId,
+        run: &IndexRun,
+        sparse: &BTreeSet<SegmentId>,
+    ) -> Outcome {
+        let mut entries = self
+            .run_entries(run, run.first)
+            .await
+            .map_err(|e| e.to_string())?;
+        let mut tickets = Vec::new();
+        let mut places = Vec::new();
+        for entry in &mut entries {
+            if sparse.contains(&entry.extent.segment) {
+                let fetched = self.entry_bytes(entry).await.map_err(|e| e.to_string())?;
+                let (at, ticket) = self.stage_again(fetched.pieces)?;
+                entry.extent = at;
+                tickets.push(ticket);
+                places.push(at);
+            }
+        }
+        let bytes = Bytes::from(index_run::encode(&entries));
+        let (extent, ticket) = self.stage_again(vec![bytes])?;
+        tickets.push(ticket);
+        places.push(extent);
+        let mut sums = BTreeMap::<SegmentId, u64>::new();
+        for entry in &entries {
+            *sums.entry(entry.extent.segment).or_default() += u64::from(entry.extent.length);
+        }
+        let sums = sums
+            .into_iter()
+            .map(|(segment, bytes)| SegmentBytes { segment, bytes });
+        let command = Command::ReplaceRuns(ReplaceRuns {
+            partition,
+            old: vec![run.extent],
+            run: IndexRun { extent, ..*run },
+            segments: sums.collect(),
+        });
+        self.settle_move(command, tickets, &places).await
+    }
+
+    fn stage_again(&self, pieces: Vec<Bytes>) -> Result<(Extent, Ticket), String> {
+        let staged = self.staged.stage(|| {
+            let staged = self.journal.stage(pieces, Urgency::Reserve)?;
+            Ok::<_, AppendError>((staged.extent, staged.ticket))
+        });
+        let (extent, ticket) = staged.map_err(|error| error.to_string())?;
+        add(&self.metrics.bytes_rewritten, extent.length.into());
+        Ok((extent, ticket))
+    }
+
+    async fn settle_move(
+        &self,
+        command: Command,
+        tickets: Vec<Ticket>,
+        places: &[Extent],
+    ) -> Outcome {
+        let answer = self.sequencer.submit(Proposal {
+            command,
+            tickets,
+            urgency: Urgency::Reserve,
+        });
+        let answer = answer.await;
+        for place in places {
+            self.staged.settled(place.segment);
+        }
+        match answer {
+            // A refused move means that retention was faster: nothing is left to move.
+            Ok(Reply::Moved(_) | Reply::Index(_)) => Ok(()),
+            Ok(other) => unreachable!("a move is answered as such, not by {other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The sparsest segments, as many as bring the disk back under its bound. `stored` leaves out the
+/// segment that is being written.
+fn choose(state: &State, stored: &[StoredSegment], slack: u64) -> BTreeSet<SegmentId> {
+    let live = |segment| state.segment(segment).map_or(0, |held| held.live_bytes);
+    let stored_bytes: u64 = stored.iter().map(|segment| segment.stored_bytes).sum();
+    let live_bytes: u64 = stored.iter().map(|segment| live(segment.segment)).sum();
+    let bound = live_bytes + live_bytes / 2 + slack;
+    let mut excess = stored_bytes.saturating_sub(bound);
+    let mut sparse: Vec<_> = stored
+        .iter()
+        .map(|segment| (live(segment.segment), segment.stored_bytes, segment.segment))
+        .filter(|(live, stored, _)| *live > 0 && live * 2 < *stored)
+        .collect();
+    sparse.sort_unstable_by_key(|(live, stored, _)| live * 1000 / stored.max(&1));
+    let mut budget = ROUND_BYTES_MAX;
+    let mut chosen = BTreeSet::new();
+    for (live, stored, segment) in sparse {
+        if excess == 0 || live > budget {
+            break;
+        }
+        budget -= live;
+        excess = excess.saturating_sub(stored - live);
+        chosen.insert(segment);
+    }
+    chosen
+}
+
+/// What of the topics behind `after` lies in `sparse`, and where to go on.
+fn find(
+    state: &State,
+    after: Option<&str>,
+    sparse: &BTreeSet<SegmentId>,
+) -> (Stragglers, Option<String>) {
+    let mut found = Stragglers::default();
+    for (count, topic) in state.topics_after(after).enumerate() {
+        for id in topic.partitions() {
+            let Some(partition) = state.partition(id) else {
+                continue;
+            };
+            let tail = partition.entries_from(partition.log_start());
+            let tail = tail.filter(|entry| sparse.contains(&entry.extent.segment));
+            found.entries.extend(tail.map(|entry| (id, entry)));
+            let runs = partition.runs_with_segments().filter(|(run, segments)| {
+                let mut held = segments.iter().map(|held| &held.segment);
+                sparse.contains(&run.extent.segment) || held.any(|id| sparse.contains(id))
+            });
+            found.runs.extend(runs.map(|(run, _)| (id, *run)));
+        }
+        if count + 1 >= SLICE_TOPICS {
+            return (found, Some(topic.name.to_string()));
+        }
+    }
+    (found, None)
+}
