@@ -11,7 +11,10 @@ use levada_env::port::{PortError, Ticket, Urgency};
 use levada_model::{LogPosition, limits};
 use tokio::sync::oneshot;
 
-use crate::handle::{Inner, ProposeError, Waiting};
+use crate::{
+    handle::{Inner, ProposeError, Waiting},
+    snapshots,
+};
 
 type ReplyTo = oneshot::Sender<Result<Reply, ProposeError>>;
 
@@ -130,7 +133,7 @@ fn settle(
             answers.push(state.apply(command, done.group.now_ms, &mut effects));
         }
         inner.applied.store(done.position.0, Ordering::Release);
-        snapshots::begin_if_due(inner, &mut state, done.position);
+        snapshots::begin_if_due(inner, &mut state, done.position, done.group.now_ms);
     }
     if let Some(sink) = inner.sink.get() {
         sink.notice(&effects);

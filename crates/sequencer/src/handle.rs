@@ -103,7 +103,10 @@ impl Sequencer {
             failed: Notify::new(),
             snapshot_under_way: AtomicBool::new(false),
         });
-        env.spawn("sequencer", commit_loop::run(Arc::clone(&inner), last_now_ms));
+        env.spawn(
+            "sequencer",
+            commit_loop::run(Arc::clone(&inner), last_now_ms),
+        );
         Sequencer { inner }
     }
 

@@ -6,7 +6,7 @@ use levada_catalog::{State, StateSettings, encoding};
 use levada_env::{Env, port::PortError};
 use levada_model::{LogPosition, codec::DecodeError};
 
-use crate::{Sequencer, SequencerSettings, command_log::CommandLog};
+use crate::{Sequencer, SequencerSettings, command_log::CommandLog, snapshots};
 
 /// Why the state could not be rebuilt. Never answered by an empty start.
 #[derive(Debug, thiserror::Error)]
@@ -51,17 +51,16 @@ impl Sequencer {
         let found = log.recover().await?;
         let mut recovery = Recovery::default();
         let mut applied = LogPosition::default();
-        let mut state = match found.snapshot {
+        let (mut state, mut last_now_ms) = match found.snapshot {
             Some((position, bytes)) => {
                 recovery.snapshot = Some(position);
                 applied = position;
-                State::restore(state_settings, &bytes)
+                snapshots::restore(state_settings, &bytes)
                     .map_err(|source| RecoverError::Snapshot { position, source })?
             }
-            None => State::new(state_settings),
+            None => (State::new(state_settings), i64::MIN),
         };
         let mut effects = Vec::new();
-        let mut last_now_ms = state.now_ms();
         for (position, record) in found.records {
             let group = encoding::decode_group(&record)
                 .map_err(|source| RecoverError::Command { position, source })?;

@@ -1,14 +1,22 @@
 //! Snapshots of the state, taken in slices while commands go on being applied.
+//!
+//! Content: the time of the last command applied (`i64`, little-endian), then the state's slices.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use levada_catalog::State;
-use levada_model::LogPosition;
+use bytes::Bytes;
+use levada_catalog::{State, StateSettings};
+use levada_model::{LogPosition, codec::DecodeError};
 
 use crate::handle::Inner;
 
 /// Begins a snapshot at `position`, which the state has just reached, when the log grew enough.
-pub(crate) fn begin_if_due(inner: &Arc<Inner>, state: &mut State, position: LogPosition) {
+pub(crate) fn begin_if_due(
+    inner: &Arc<Inner>,
+    state: &mut State,
+    position: LogPosition,
+    now_ms: i64,
+) {
     if inner.log.replay_bytes() < inner.settings.snapshot_every_bytes
         || inner.snapshot_under_way.swap(true, Ordering::AcqRel)
     {
@@ -17,13 +25,13 @@ pub(crate) fn begin_if_due(inner: &Arc<Inner>, state: &mut State, position: LogP
     state.snapshot_begin();
     let task = Arc::clone(inner);
     inner.env.spawn("snapshot", async move {
-        take(&task, position).await;
+        take(&task, position, now_ms).await;
         task.snapshot_under_way.store(false, Ordering::Release);
     });
 }
 
-async fn take(inner: &Inner, position: LogPosition) {
-    let mut pieces = Vec::new();
+async fn take(inner: &Inner, position: LogPosition, now_ms: i64) {
+    let mut pieces = vec![Bytes::copy_from_slice(&now_ms.to_le_bytes())];
     loop {
         let slice = inner
             .state
@@ -34,11 +42,25 @@ async fn take(inner: &Inner, position: LogPosition) {
         // Appliers and readers go first between two slices.
         tokio::task::yield_now().await;
     }
-    let bytes: usize = pieces.iter().map(bytes::Bytes::len).sum();
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
     match inner.log.save_snapshot(position, pieces).await {
         Ok(()) => tracing::info!(%position, bytes, "snapshot stored"),
         Err(error) => {
             tracing::warn!(%error, "the snapshot was not stored: the next one is tried later; a restart replays more log until then");
         }
     }
+}
+
+/// The state in a snapshot's content, and the time of the last command in it.
+///
+/// # Errors
+/// When the content is not what [`take`] wrote.
+pub(crate) fn restore(
+    settings: StateSettings,
+    content: &[u8],
+) -> Result<(State, i64), DecodeError> {
+    let (time, rows) = content
+        .split_first_chunk()
+        .ok_or(DecodeError("a snapshot without its time"))?;
+    Ok((State::restore(settings, rows)?, i64::from_le_bytes(*time)))
 }
