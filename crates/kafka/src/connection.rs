@@ -50,10 +50,7 @@ pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
     let limit = shared.settings.requests_in_flight_max.max(1);
     let (queue, mut requests) = mpsc::channel(limit);
     let ended = {
-        let reading = async {
-            let ended = Reading::new(&shared, &peer, queue).run(reader).await;
-            ended.map_err(Closed::from)
-        };
+        let reading = Reading::new(&shared, &peer, queue).run(reader);
         let writing = async {
             let ended = write_replies(&shared, writer, &mut requests).await;
             ended.map_err(Closed::from)
@@ -192,7 +189,7 @@ impl<'a> Reading<'a> {
             outcome,
             key: api.key,
             begun: self.active,
-            held: frame.held,
+            _held: frame.held,
         }));
         Ok(true)
     }

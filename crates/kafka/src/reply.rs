@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Buf;
 use levada_wire_kafka::{ApiKey, Frame};
-use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc;
 
@@ -32,7 +31,7 @@ pub struct Pending {
     /// When the request had arrived, on the monotonic clock.
     pub begun: Duration,
     /// The request's bytes of the budget.
-    pub held: Held,
+    pub _held: Held,
 }
 
 /// Why writing ended before its time.
@@ -92,7 +91,7 @@ impl Ready<'_> {
 /// The connection is to be closed.
 pub async fn write_replies(
     shared: &Shared,
-    mut stream: WriteHalf<'_>,
+    stream: WriteHalf<'_>,
     requests: &mut mpsc::Receiver<Box<Pending>>,
 ) -> Result<(), WriteError> {
     let mut ready = Ready {
@@ -117,7 +116,7 @@ pub async fn write_replies(
                 }
             }
         }
-        send(shared, &mut stream, &mut ready).await?;
+        send(shared, &stream, &mut ready).await?;
         if next.is_none() {
             next = requests.recv().await;
         }
@@ -164,7 +163,7 @@ async fn poll_once(pending: &mut Pending) -> Option<Done> {
 
 async fn send(
     shared: &Shared,
-    stream: &mut WriteHalf<'_>,
+    stream: &WriteHalf<'_>,
     ready: &mut Ready<'_>,
 ) -> Result<(), WriteError> {
     while ready.bytes > 0 {
@@ -206,9 +205,4 @@ async fn writable(shared: &Shared, stream: &WriteHalf<'_>) -> Result<(), WriteEr
         waited += step;
     }
     Err(WriteError::Stalled)
-}
-
-/// Tells the client that no more comes.
-pub async fn finish(mut stream: WriteHalf<'_>) {
-    let _ = stream.shutdown().await;
 }

@@ -1,0 +1,229 @@
+//! Produce 3-13: record batches in. The answer comes when they are on stable storage, whatever
+//! `acks` says; with `acks` 0 there is none, and an error closes the connection, as in Kafka.
+//!
+//! Versions 0-2 are advertised (old librdkafka switches compression on by that) but refused.
+
+use bytes::Bytes;
+use levada_engine::{AppendEntry, AppendError, AppendTicket, Appended, TopicRef};
+use levada_model::BatchHeader;
+use levada_wire_kafka::messages::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
+};
+use levada_wire_kafka::{ErrorCode, Reader, Records, WireError, Writer};
+
+use crate::call::Call;
+use crate::dispatch::{Done, Handling, Incoming, Outcome};
+use crate::errors::{NO_TRANSACTIONS, Refusal, model_id, of_append, text};
+
+/// The first version with a body that we read: format v2 came with it.
+const VERSION_MIN: i16 = 3;
+/// The first version that names topics by id.
+const IDS_FROM: i16 = 13;
+
+pub fn handle(incoming: Incoming) -> Handling {
+    Box::pin(async move {
+        if incoming.call.version < VERSION_MIN {
+            return refuse_old(incoming);
+        }
+        let (call, request) = incoming.decode::<ProduceRequest>()?;
+        let (answer, ticket) = begin(&call, request).await;
+        Ok(Outcome::Later(Box::pin(async move {
+            answer.settle(&call, ticket).await
+        })))
+    })
+}
+
+/// One partition of the answer: refused at once, or at this place among the submitted entries.
+type Slot = Result<usize, Refusal>;
+
+/// The answer while its records are on their way.
+struct Answer {
+    acks: i16,
+    /// Without results.
+    response: ProduceResponse,
+    slots: Vec<Slot>,
+}
+
+/// Submits what is right; on return its order is fixed.
+async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<AppendTicket>) {
+    let by_id = call.version >= IDS_FROM;
+    let refused = refuse_all(&request);
+    let (mut entries, mut slots) = (Vec::new(), Vec::new());
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for topic in request.topic_data {
+        let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
+        for partition in topic.partition_data {
+            partition_responses.push(PartitionProduceResponse {
+                index: partition.index,
+                ..Default::default()
+            });
+            let checked = match &refused {
+                Some(refusal) => Err(refusal.clone()),
+                None => one_batch(partition),
+            };
+            slots.push(checked.map(|(index, records)| {
+                entries.push(AppendEntry {
+                    topic: match by_id {
+                        true => TopicRef::Id(model_id(topic.topic_id)),
+                        false => TopicRef::Name(topic.name.to_string()),
+                    },
+                    partition: index,
+                    records,
+                });
+                entries.len() - 1
+            }));
+        }
+        responses.push(TopicProduceResponse {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            partition_responses,
+        });
+    }
+    let answer = Answer {
+        acks: request.acks,
+        response: ProduceResponse {
+            responses,
+            ..Default::default()
+        },
+        slots,
+    };
+    match entries.is_empty() {
+        true => (answer, None),
+        false => (answer, Some(call.engine().submit(entries).await)),
+    }
+}
+
+/// What is wrong with the request as a whole.
+fn refuse_all(request: &ProduceRequest) -> Option<Refusal> {
+    if !(-1..=1).contains(&request.acks) {
+        let message = format!("acks must be -1, 0 or 1, not {}", request.acks);
+        return Some(Refusal::new(ErrorCode::InvalidRequiredAcks, message));
+    }
+    let transactional = request.transactional_id.is_some();
+    transactional.then(|| Refusal::new(NO_TRANSACTIONS, "transactions are not supported yet"))
+}
+
+/// Kafka's rule since version 3: each partition comes with exactly one batch, of format v2.
+fn one_batch(partition: PartitionProduceData) -> Result<(i32, Bytes), Refusal> {
+    let invalid = |message: &str| Refusal::new(ErrorCode::InvalidRecord, message);
+    let records = partition
+        .records
+        .map(Records::into_bytes)
+        .unwrap_or_default();
+    if records.is_empty() {
+        return Err(invalid(
+            "each partition must come with one record batch; this has none",
+        ));
+    }
+    let header = BatchHeader::parse(&records).map_err(|error| {
+        let error = AppendError::from(error);
+        Refusal::new(of_append(&error), error.to_string())
+    })?;
+    match header.total_bytes() {
+        bytes if bytes > records.len() => Err(invalid("the record batch is cut short")),
+        bytes if bytes < records.len() => Err(invalid(
+            "each partition must come with exactly one record batch",
+        )),
+        _ => Ok((partition.index, records)),
+    }
+}
+
+impl Answer {
+    async fn settle(mut self, call: &Call, ticket: Option<AppendTicket>) -> Done {
+        let results = match ticket {
+            Some(ticket) => ticket.await,
+            None => Vec::new(),
+        };
+        let mut failed = false;
+        let partitions = self.response.responses.iter_mut();
+        let partitions = partitions.flat_map(|topic| &mut topic.partition_responses);
+        for (partition, slot) in partitions.zip(self.slots) {
+            let result = slot.and_then(|at| match results.get(at) {
+                Some(Ok(appended)) => Ok(*appended),
+                Some(Err(error)) => Err(Refusal::new(of_append(error), error.to_string())),
+                None => {
+                    let message = "the service is stopping";
+                    Err(Refusal::new(ErrorCode::KafkaStorageError, message))
+                }
+            });
+            failed |= result.is_err();
+            fill(call, partition, result);
+        }
+        match (self.acks, failed) {
+            (0, true) => Done::Close("a produce without acks failed"),
+            (0, false) => Done::Silence,
+            _ => Done::Frame(call.frame(&self.response)),
+        }
+    }
+}
+
+fn fill(call: &Call, partition: &mut PartitionProduceResponse, result: Result<Appended, Refusal>) {
+    match result {
+        Ok(appended) => {
+            partition.base_offset = appended.base_offset.0;
+            partition.log_append_time_ms = appended.append_time_ms.unwrap_or(-1);
+            partition.log_start_offset = appended.log_start.0;
+        }
+        Err(refusal) => {
+            partition.error_code = call.code(refusal.code);
+            partition.base_offset = -1;
+            partition.error_message = text(refusal.message);
+        }
+    }
+}
+
+/// Answers versions 0-2, whose bodies our tables do not hold: UNSUPPORTED_VERSION for each
+/// partition, or a closed connection if no answer is expected.
+fn refuse_old(incoming: Incoming) -> Result<Outcome, WireError> {
+    let Incoming { call, mut reader } = incoming;
+    let acks = reader.i16()?;
+    let _timeout_ms = reader.i32()?;
+    let code = call.code(ErrorCode::UnsupportedVersion);
+    let mut body = Writer::new();
+    refuse_old_topics(&mut reader, &mut body, call.version, code)?;
+    if acks == 0 {
+        return Ok(Outcome::Now(Done::Close(
+            "Produce before version 3 is not supported",
+        )));
+    }
+    let body = body.finish().into_bytes();
+    Ok(call.frame_with(|writer| writer.raw(&body)).into())
+}
+
+fn refuse_old_topics(
+    reader: &mut Reader,
+    body: &mut Writer,
+    version: i16,
+    code: i16,
+) -> Result<(), WireError> {
+    let topics = reader.i32()?;
+    body.i32(topics.max(0));
+    for _ in 0..topics {
+        let name_bytes = reader.i16()?;
+        let name = reader.slice(length(name_bytes.into())?)?;
+        let partitions = reader.i32()?;
+        body.i16(name_bytes);
+        body.raw(&name);
+        body.i32(partitions.max(0));
+        for _ in 0..partitions {
+            let index = reader.i32()?;
+            let records_bytes = reader.i32()?;
+            reader.slice(length(records_bytes.max(0))?)?;
+            body.i32(index);
+            body.i16(code);
+            body.i64(-1); // base offset
+            if version >= 2 {
+                body.i64(-1); // log append time
+            }
+        }
+    }
+    if version >= 1 {
+        body.i32(0); // throttle time
+    }
+    Ok(())
+}
+
+fn length(bytes: i32) -> Result<usize, WireError> {
+    usize::try_from(bytes).map_err(|_| WireError::BadLength(bytes.into()))
+}

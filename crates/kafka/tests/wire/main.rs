@@ -1,0 +1,5 @@
+//! The listener over a real engine in memory, driven with frames over loopback.
+#![allow(clippy::disallowed_methods)]
+
+mod flow;
+mod support;
