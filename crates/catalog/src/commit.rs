@@ -41,7 +41,8 @@ impl State {
         }
         self.segments
             .add(commit.segment, live_bytes, written_bytes, &mut self.saver);
-        self.segments.report_if_unused(commit.segment, effects);
+        self.segments
+            .report_unused([commit.segment].into_iter(), effects);
         grown.sort_unstable();
         grown.dedup();
         effects.extend(grown.into_iter().filter_map(|id| {

@@ -96,8 +96,10 @@ impl State {
         effects: &mut Vec<Effect>,
     ) -> Result<(), IndexRefusal> {
         let outcome = self.try_spill(spill);
-        self.segments
-            .report_if_unused(spill.run.extent.segment, effects);
+        if outcome.is_err() {
+            let named = [spill.run.extent.segment].into_iter();
+            self.segments.report_unused(named, effects);
+        }
         outcome
     }
 
@@ -124,10 +126,10 @@ impl State {
         effects: &mut Vec<Effect>,
     ) -> Result<(), IndexRefusal> {
         let outcome = self.try_replace(replace, effects);
-        self.segments
-            .report_if_unused(replace.run.extent.segment, effects);
-        for row in &replace.segments {
-            self.segments.report_if_unused(row.segment, effects);
+        if outcome.is_err() {
+            let named = replace.segments.iter().map(|row| row.segment);
+            let named = named.chain([replace.run.extent.segment]);
+            self.segments.report_unused(named, effects);
         }
         outcome
     }
@@ -190,9 +192,9 @@ impl State {
         for one in moves {
             taken.push(self.move_extent(one, effects));
         }
-        for one in moves {
-            self.segments.report_if_unused(one.to.segment, effects);
-        }
+        let refused = moves.iter().zip(&taken).filter(|(_, taken)| !**taken);
+        let named = refused.map(|(one, _)| one.to.segment);
+        self.segments.report_unused(named, effects);
         taken
     }
 

@@ -108,12 +108,16 @@ impl SegmentTable {
         }
     }
 
-    /// Reports a segment that a command named in vain: nothing of it was taken.
-    pub(crate) fn report_if_unused(&self, id: SegmentId, effects: &mut Vec<Effect>) {
-        let dead = Effect::SegmentDead(id);
-        if !self.rows.contains_key(&id) && !effects.contains(&dead) {
-            effects.push(dead);
-        }
+    /// Reports segments that a command named in vain: nothing of them was taken.
+    pub(crate) fn report_unused(
+        &self,
+        named: impl Iterator<Item = SegmentId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut unused: Vec<_> = named.filter(|id| !self.rows.contains_key(id)).collect();
+        unused.sort_unstable();
+        unused.dedup();
+        effects.extend(unused.into_iter().map(Effect::SegmentDead));
     }
 
     /// Saves the next rows after `cursor`; returns the rows visited, 0 at the end.
