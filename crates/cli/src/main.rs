@@ -6,7 +6,9 @@ mod commands;
 mod context;
 mod error;
 mod output;
+mod remote;
 mod settings;
+mod units;
 
 use std::process::ExitCode;
 

@@ -71,6 +71,9 @@ pub(super) struct Queue {
     pub in_flight: usize,
     /// Sequence of the next new batch.
     pub next_sequence: i32,
+    /// The broker has taken a batch under the present id. Before that it has no state and would
+    /// take any sequence as the first, so that a retry of an earlier batch came too late.
+    pub known_to_broker: bool,
     /// A batch was refused for good, so that those behind it must close the gap.
     pub renumber_from: Option<i32>,
     pub not_before: Duration,
@@ -92,6 +95,7 @@ impl Queue {
             again: VecDeque::new(),
             in_flight: 0,
             next_sequence: 0,
+            known_to_broker: false,
             renumber_from: None,
             not_before: Duration::ZERO,
         }

@@ -307,8 +307,8 @@ impl Sender {
             return queue.in_flight == 0;
         }
         let most = match self.identity {
-            Some(_) => IN_FLIGHT_IDEMPOTENT_MAX,
-            None => 1,
+            Some(_) if queue.known_to_broker => IN_FLIGHT_IDEMPOTENT_MAX,
+            _ => 1,
         };
         let due = !queue.full.is_empty()
             || queue.open.as_ref().is_some_and(|open| {
@@ -503,6 +503,7 @@ impl Sender {
                         self.renewing = false;
                         for (_, queue) in self.shared.queues.lock().all() {
                             queue.next_sequence = 0;
+                            queue.known_to_broker = false;
                             queue.renumber_from = None;
                         }
                     }
@@ -576,6 +577,7 @@ impl Sender {
         };
         queue.in_flight = queue.in_flight.saturating_sub(1);
         let Err(error) = result else {
+            queue.known_to_broker = true;
             // A broker without state took it in spite of the gap before it: that gap is closed.
             if queue
                 .renumber_from
