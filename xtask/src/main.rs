@@ -39,6 +39,10 @@ enum Chore {
     Diff(proofs::DiffOptions),
     /// Apache Kafka's message classes against our codec
     Oracle,
+    /// kill -9 under load, every promise checked after each restart
+    Kill(proofs::KillOptions),
+    /// The same on storage that drops every unsynced byte at the kill
+    Power(proofs::KillOptions),
 }
 
 fn main() {
@@ -49,6 +53,8 @@ fn main() {
         Chore::Interop(options) => interop::run(&options),
         Chore::Diff(options) => proofs::diff(&options),
         Chore::Oracle => proofs::oracle(),
+        Chore::Kill(options) => proofs::kill(&options, false),
+        Chore::Power(options) => proofs::kill(&options, true),
     };
     match outcome {
         Ok(tally) => {

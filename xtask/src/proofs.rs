@@ -4,9 +4,10 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::broker::{Broker, Kind};
+use crate::broker::{Broker, Kind, levada_binary};
 use crate::process;
 use crate::report::Tally;
+use crate::toolchain;
 
 #[derive(clap::Args)]
 pub struct DiffOptions {
@@ -52,6 +53,112 @@ pub fn diff(options: &DiffOptions) -> Result<Tally> {
         cargo.arg("--verbose");
     }
     counted(&mut cargo)
+}
+
+#[derive(clap::Args)]
+pub struct KillOptions {
+    /// How often it is killed
+    #[arg(long, default_value_t = 200)]
+    pub rounds: u32,
+    /// Decides when; the same seed kills after the same times
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Take the sync out (`storage.durability = "os"`): the run must then find a loss
+    #[arg(long)]
+    pub without_sync: bool,
+}
+
+/// `kill -9` under load with several clients, and every promise checked after each restart.
+///
+/// # Errors
+/// When a client or the broker cannot be had.
+pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
+    let folder = process::repository().join(if power { "target/power" } else { "target/kill" });
+    fs::remove_dir_all(&folder).ok();
+    build_levada()?;
+    let mut cargo = process::cargo();
+    cargo.args([
+        "run",
+        "--quiet",
+        "--package",
+        "levada-proof",
+        "--bin",
+        "levada-kill",
+        "--",
+    ]);
+    cargo.args([
+        "--rounds",
+        &options.rounds.to_string(),
+        "--seed",
+        &options.seed.to_string(),
+    ]);
+    cargo.arg("--folder").arg(&folder);
+    for client in kill_clients()? {
+        cargo.args(["--client", &client]);
+    }
+    if power {
+        cargo.arg("--power");
+    }
+    if options.without_sync {
+        cargo
+            .arg("--expect-loss")
+            .env("LEVADA_STORAGE_DURABILITY", "os");
+    }
+    cargo.arg("--").arg(levada_binary());
+    cargo.args([
+        "serve",
+        "--kafka",
+        "{address}",
+        "--data",
+        "{data}",
+        "--http",
+        "off",
+    ]);
+    counted(&mut cargo)
+}
+
+/// The release binary, up to date.
+pub fn build_levada() -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--release", "--quiet", "--package", "levada-cli"]);
+    anyhow::ensure!(process::run(&mut cargo)?, "the release build failed");
+    Ok(())
+}
+
+/// The load of real clients beside the raw one; what cannot be had here is left out loudly.
+fn kill_clients() -> Result<Vec<String>> {
+    let program = |name: &str| process::repository().join("interop/kill").join(name);
+    let mut clients = Vec::new();
+    let python = toolchain::python().map(|python| {
+        [
+            ("producer_confluent.py", " 0"),
+            ("producer_kafka_python.py", " 1"),
+            ("consumer_confluent.py", ""),
+            ("consumer_confluent.py", ""),
+        ]
+        .map(|(name, partition)| {
+            format!(
+                "{} {}{partition}",
+                python.display(),
+                program(name).display()
+            )
+        })
+    });
+    let java = toolchain::kafka_jars().map(|jars| {
+        let options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+        [format!(
+            "java {options} -cp {jars} {} 2",
+            program("Producer.java").display()
+        )]
+    });
+    for found in [python.map(Vec::from), java.map(Vec::from)] {
+        match found {
+            Ok(found) => clients.extend(found),
+            Err(error) if toolchain::is_ci() => return Err(error),
+            Err(error) => println!("!! LEFT OUT of the load: {error:#}"),
+        }
+    }
+    Ok(clients)
 }
 
 /// Apache Kafka's message classes against our codec, both ways.

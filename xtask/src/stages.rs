@@ -11,6 +11,10 @@ use crate::report::Tally;
 use crate::test::Options;
 use crate::tidy;
 
+/// The short forms of `cargo xtask kill` (200 rounds by hand) and `power` (50).
+const KILL_ROUNDS: u32 = 40;
+const POWER_ROUNDS: u32 = 20;
+
 /// One stage: its name for `--only`, a line that says what it does, and how it runs.
 pub struct Stage {
     pub name: &'static str,
@@ -64,6 +68,21 @@ pub const ALL: &[Stage] = &[
         name: "diff",
         about: "one script of requests against Apache Kafka and Levada",
         run: diff,
+    },
+    Stage {
+        name: "kill",
+        about: "kill -9 under load, in short",
+        run: kill,
+    },
+    Stage {
+        name: "power",
+        about: "kill -9 on storage that drops what was not synced, in short",
+        run: power,
+    },
+    Stage {
+        name: "power-unsynced",
+        about: "the same with the sync taken out: it must find a loss",
+        run: power_unsynced,
     },
 ];
 
@@ -130,6 +149,26 @@ fn diff(_: &Options) -> Result<Tally> {
         against: Kind::Levada,
         verbose: false,
     })
+}
+
+fn kill(_: &Options) -> Result<Tally> {
+    proofs::kill(&short(KILL_ROUNDS, false), false)
+}
+
+fn power(_: &Options) -> Result<Tally> {
+    proofs::kill(&short(POWER_ROUNDS, false), true)
+}
+
+fn power_unsynced(_: &Options) -> Result<Tally> {
+    proofs::kill(&short(POWER_ROUNDS, true), true)
+}
+
+fn short(rounds: u32, without_sync: bool) -> proofs::KillOptions {
+    proofs::KillOptions {
+        rounds,
+        seed: 1,
+        without_sync,
+    }
 }
 
 /// Counts of a line `test result: ok. 3 passed; 0 failed; …` of cargo's test runner.

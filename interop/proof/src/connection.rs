@@ -44,11 +44,11 @@ impl Connection {
         self.receive::<R>(version)
     }
 
-    /// Sends a request without waiting for the answer.
+    /// Sends a request without waiting for the answer; returns its correlation id.
     ///
     /// # Errors
     /// When the connection is closed.
-    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<()> {
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<i32> {
         self.correlation_id += 1;
         let mut writer = Writer::framed();
         let header = RequestHeader {
@@ -60,7 +60,7 @@ impl Connection {
         header.encode(&mut writer);
         request.encode(&mut writer, version);
         self.stream.write_all(&writer.finish().into_bytes())?;
-        Ok(())
+        Ok(self.correlation_id)
     }
 
     /// Reads the answer to the request that was sent last.
@@ -68,14 +68,18 @@ impl Connection {
     /// # Errors
     /// When the connection is closed, or the frame is not that answer to its last byte.
     pub fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response> {
+        self.receive_of::<R>(version, self.correlation_id)
+    }
+
+    /// Reads the answer to the request with this correlation id, which must come next.
+    ///
+    /// # Errors
+    /// As [`Connection::receive`].
+    pub fn receive_of<R: Request>(&mut self, version: i16, id: i32) -> Result<R::Response> {
         let mut reader = Reader::new(self.receive_frame()?);
         let header = ResponseHeader::decode(&mut reader, R::KEY, version)?;
-        if header.correlation_id != self.correlation_id {
-            bail!(
-                "answer {} to request {}",
-                header.correlation_id,
-                self.correlation_id
-            );
+        if header.correlation_id != id {
+            bail!("answer {} to request {id}", header.correlation_id);
         }
         let answer = R::Response::decode(&mut reader, version)?;
         reader.expect_end()?;

@@ -4,6 +4,8 @@
 
 pub mod batch;
 pub mod connection;
+pub mod kill;
+pub mod lossy;
 pub mod normalise;
 pub mod script;
 pub mod session;

@@ -4,6 +4,7 @@
 mod cluster;
 mod configs;
 mod fetch;
+mod group_offsets;
 mod groups;
 mod offsets;
 mod produce;

@@ -196,6 +196,12 @@ fn idempotent(session: &mut Session) {
     ] {
         send(session, what, "idempotent", 0, from(epoch, sequence, count));
     }
+    strangers(session);
+    bumps(session, &init, id);
+}
+
+/// Producers that the broker has no state of.
+fn strangers(session: &mut Session) {
     let unknown = Producer {
         id: 987_654_321,
         epoch: 0,
@@ -228,6 +234,10 @@ fn idempotent(session: &mut Session) {
     };
     let records = batch::build(1, FIRST_MS, Compression::None, wraps);
     send(session, "after the wrap", "idempotent", 0, records);
+}
+
+/// InitProducerId of a producer that exists, which needs a transactional id.
+fn bumps(session: &mut Session, init: &InitProducerIdRequest, id: i64) {
     let bump = |producer_id, producer_epoch| InitProducerIdRequest {
         producer_id,
         producer_epoch,

@@ -137,6 +137,11 @@ fn refused_creations(session: &mut Session) {
     for (what, topic) in refused {
         session.call(what, 7, &create(vec![topic.clone()]));
     }
+    special_creations(session);
+}
+
+/// Creations that are wrong, or right, as a whole.
+fn special_creations(session: &mut Session) {
     let dry = CreateTopicsRequest {
         validate_only: true,
         ..create(vec![creatable("dry", 1, &[])])
