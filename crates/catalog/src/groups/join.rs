@@ -15,9 +15,7 @@ impl Join {
     /// # Errors
     /// [`GroupError::InvalidGroupId`], [`GroupError::TooLarge`].
     pub fn check(&self) -> Result<(), GroupError> {
-        if self.group.is_empty() || self.group.len() > NAME_BYTES_MAX {
-            return Err(GroupError::InvalidGroupId);
-        }
+        check_group_id(&self.group)?;
         let names = [
             &self.member,
             &self.client_id,
@@ -33,6 +31,18 @@ impl Join {
         {
             return Err(GroupError::TooLarge);
         }
+        Ok(())
+    }
+}
+
+/// What every call of a member needs.
+///
+/// # Errors
+/// [`GroupError::InvalidGroupId`].
+pub fn check_group_id(group: &str) -> Result<(), GroupError> {
+    if group.is_empty() || group.len() > NAME_BYTES_MAX {
+        Err(GroupError::InvalidGroupId)
+    } else {
         Ok(())
     }
 }

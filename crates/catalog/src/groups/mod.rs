@@ -27,7 +27,7 @@ mod table;
 
 pub use command::{CommitOffsets, GroupCommand, Join, JoinProtocol, Leaving, OffsetToCommit, Sync};
 pub use group::{CommittedOffset, Group, Member, Phase};
-pub use join::check_session_timeout;
+pub use join::{check_group_id, check_session_timeout};
 pub use reply::{GroupEffect, GroupError, GroupReply, Joined, RoundMember, RoundView};
 pub use sync::{Heartbeat, SyncStep};
 pub use table::{GroupTable, TopicLookup};

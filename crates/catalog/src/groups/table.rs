@@ -122,7 +122,7 @@ impl GroupTable {
             return GroupReply::Offsets(results);
         }
         if commit.generation >= 0 {
-            return GroupReply::Refused(GroupError::IllegalGeneration);
+            return GroupReply::Refused(GroupError::GroupIdNotFound);
         }
         let mut indexed = Vec::new();
         let reply = self.create(&commit.group.clone(), now_ms, |group| {

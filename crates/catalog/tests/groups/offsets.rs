@@ -45,7 +45,7 @@ fn a_commit_of_a_generation_to_a_group_that_is_gone_is_refused() {
     let mut world = World::default();
     assert_eq!(
         world.commit(commit("a", 3)),
-        refused(GroupError::IllegalGeneration)
+        refused(GroupError::GroupIdNotFound)
     );
     assert!(world.table.is_empty());
 }

@@ -1,6 +1,6 @@
 //! Heartbeat and LeaveGroup.
 
-use levada_catalog::groups::{GroupCommand, GroupError, GroupReply, Leaving};
+use levada_catalog::groups::{GroupCommand, GroupError, GroupReply, Leaving, check_group_id};
 
 use super::Groups;
 
@@ -18,9 +18,7 @@ impl Groups {
         generation: i32,
     ) -> Result<(), GroupError> {
         self.check_open()?;
-        if group.is_empty() {
-            return Err(GroupError::InvalidGroupId);
-        }
+        check_group_id(group)?;
         let beat = self.inner.sequencer.read(|state| {
             let groups = state.groups();
             groups.heartbeat(group, member, instance, generation)
@@ -48,9 +46,7 @@ impl Groups {
         members: Vec<Leaving>,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         self.check_open()?;
-        if group.is_empty() {
-            return Err(GroupError::InvalidGroupId);
-        }
+        check_group_id(group)?;
         // Who was only given an id has nothing to leave but that.
         let now_ms = self.now_ms();
         let (pending, rest): (Vec<bool>, Vec<Leaving>) = {

@@ -49,56 +49,75 @@ pub struct FetchedOffsets {
 }
 
 fn topic_id(state: &State, name: &str) -> TopicId {
-    state
-        .topic_named(name)
-        .map_or(TopicId::NONE, |topic| topic.id)
+    let topic = state.topic_named(name);
+    topic.map_or(TopicId::NONE, |topic| topic.id)
+}
+
+/// The topic of this name and how many partitions it has; none if there is no such topic.
+fn resolve(state: &State, name: &str) -> (TopicId, u32) {
+    let topic = state.topic_named(name);
+    topic.map_or((TopicId::NONE, 0), |topic| {
+        (topic.id, topic.partition_count())
+    })
+}
+
+fn has_partition(partition: i32, total: u32) -> bool {
+    u32::try_from(partition).is_ok_and(|partition| partition < total)
+}
+
+/// A refusal as a whole, told for each partition; that a partition is unknown goes before it.
+fn refuse_each(known: &[bool], error: GroupError) -> Vec<Result<(), GroupError>> {
+    let each = known.iter().map(|known| match known {
+        true => Err(error),
+        false => Err(GroupError::UnknownTopicOrPartition),
+    });
+    each.collect()
 }
 
 impl Groups {
     /// Commits offsets. One result a partition, topic after topic, in the order of the call.
-    ///
-    /// # Errors
-    /// Why the call was refused as a whole.
-    pub async fn commit_offsets(
-        &self,
-        request: CommitRequest,
-    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+    pub async fn commit_offsets(&self, request: CommitRequest) -> Vec<Result<(), GroupError>> {
         let names = request.topics.iter().map(|topic| topic.name.as_str());
-        let (ids, session_ms) = self.inner.sequencer.read(|state| {
-            let ids: Vec<TopicId> = names.map(|name| topic_id(state, name)).collect();
+        let (topics, session_ms) = self.inner.sequencer.read(|state| {
+            let topics: Vec<_> = names.map(|name| resolve(state, name)).collect();
             let group = state.groups().get(&request.group);
             let member = group.and_then(|group| group.members().get(&request.member));
-            (ids, member.map(|member| member.session_timeout_ms))
+            (topics, member.map(|member| member.session_timeout_ms))
         });
-        let topics = request.topics.into_iter().zip(ids);
-        let offsets = topics.flat_map(|(commit, topic)| {
-            commit
-                .partitions
-                .into_iter()
-                .map(move |commit| OffsetToCommit {
+        let mut known = Vec::new();
+        let mut offsets = Vec::new();
+        for (commit, (topic, total)) in request.topics.into_iter().zip(topics) {
+            for commit in commit.partitions {
+                known.push(has_partition(commit.partition, total));
+                offsets.push(OffsetToCommit {
                     topic,
                     partition: commit.partition,
                     offset: commit.offset,
                     leader_epoch: commit.leader_epoch,
                     metadata: commit.metadata,
-                })
-        });
+                });
+            }
+        }
+        if !offsets.is_empty() && !known.contains(&true) {
+            return refuse_each(&known, GroupError::UnknownTopicOrPartition);
+        }
         let commit = CommitOffsets {
             group: request.group,
             generation: request.generation,
             member: request.member,
             instance: request.instance,
-            offsets: offsets.collect(),
+            offsets,
         };
         let (group, member) = (commit.group.clone(), commit.member.clone());
-        match self.propose(GroupCommand::CommitOffsets(commit)).await? {
-            GroupReply::Offsets(results) => {
+        match self.propose(GroupCommand::CommitOffsets(commit)).await {
+            Ok(GroupReply::Offsets(results)) => {
                 if let Some(session_ms) = session_ms {
                     self.touch(&group, &member, session_ms);
                 }
-                Ok(results)
+                results
             }
-            other => unreachable!("a commit was answered {other:?}"),
+            Ok(other) => unreachable!("a commit was answered {other:?}"),
+            Err(error) => refuse_each(&known, error),
         }
     }
 
@@ -141,16 +160,20 @@ impl Groups {
         group: &str,
         topics: Vec<TopicPartitions>,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
-        let partitions = self.inner.sequencer.read(|state| {
-            let partitions = topics.into_iter().flat_map(|topic| {
-                let id = topic_id(state, &topic.name);
-                topic
-                    .partitions
-                    .into_iter()
-                    .map(move |partition| (id, partition))
-            });
-            partitions.collect()
+        let mut known = Vec::new();
+        let mut partitions = Vec::new();
+        self.inner.sequencer.read(|state| {
+            for topic in topics {
+                let (id, total) = resolve(state, &topic.name);
+                for partition in topic.partitions {
+                    known.push(has_partition(partition, total));
+                    partitions.push((id, partition));
+                }
+            }
         });
+        if !partitions.is_empty() && !known.contains(&true) {
+            return Ok(refuse_each(&known, GroupError::UnknownTopicOrPartition));
+        }
         let command = GroupCommand::DeleteOffsets {
             group: group.to_owned(),
             partitions,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use levada_catalog::groups::{
     GroupCommand, GroupError, GroupReply, Join, JoinProtocol, Joined, Sync, SyncStep,
-    check_session_timeout,
+    check_group_id, check_session_timeout,
 };
 use tokio::sync::mpsc;
 
@@ -202,6 +202,7 @@ impl Groups {
     /// Why the member has no assignment in this generation.
     pub async fn sync(&self, request: SyncRequest) -> Result<Synced, GroupError> {
         self.check_open()?;
+        check_group_id(&request.group)?;
         let (group, member) = (request.group.clone(), request.member.clone());
         let generation = request.generation;
         let mut waiting = self.wait(&group, &member, true)?;

@@ -29,7 +29,7 @@ async fn commits_are_signs_of_life() {
         pass(Duration::from_secs(7)).await;
         let request = commit(&member.member, 1, offset);
         let results = world.engine.groups().commit_offsets(request).await;
-        assert_eq!(results, Ok(vec![Ok(())]));
+        assert_eq!(results, [Ok(())]);
     }
     assert_eq!(world.members(), 1);
 }
