@@ -378,9 +378,6 @@ fn keep(
     position: u64,
 ) -> Result<Option<Arc<dyn File>>, WalError> {
     let mut last = None;
-    let closed = found
-        .last_kind
-        .is_some_and(|kind| kind != GroupKind::Frames);
     for (start, len) in spans.iter().copied().filter(|(start, _)| *start <= file) {
         let end = if start == file { position } else { start + len };
         let from = found.synced.max(start);
@@ -392,7 +389,8 @@ fn keep(
             .fs()
             .open(&path, OpenMode::ReadWrite)
             .map_err(io_error("open", &path))?;
-        if end > from && !(closed && found.last.is_some_and(|(last, _)| last <= from)) {
+        // A marker or seal too: the next group will say that everything below it was synced.
+        if end > from {
             copy(&*handle, from - start, &*handle, from - start, end - from)
                 .and_then(|()| handle.sync_data())
                 .map_err(io_error("rewrite", &path))?;

@@ -337,7 +337,15 @@ impl Writer {
         let available = self.env.fs().available_bytes(self.files.dir()).unwrap_or(0);
         if available >= wanted.max(BLOCK_BYTES) {
             tracing::info!(available, "the disk has room again: appends go on");
-            self.shared.state.lock().full = false;
+            // What is left of the reserve is space like any other now.
+            if let Some(current) = &mut self.current {
+                current.reserve_limit = None;
+            }
+            {
+                let mut state = self.shared.state.lock();
+                state.full = false;
+                state.reserve_limit = None;
+            }
             self.shared.wake_maintenance();
         }
     }
