@@ -102,6 +102,7 @@ fn clippy(_: &Options) -> Result<Tally> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--quiet",
         "--",
         "-D",
@@ -113,7 +114,13 @@ fn clippy(_: &Options) -> Result<Tally> {
 fn unit(_: &Options) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut cargo = process::cargo();
-    cargo.args(["test", "--workspace", "--no-fail-fast", "--quiet"]);
+    cargo.args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-fail-fast",
+        "--quiet",
+    ]);
     let ok = process::run_lines(&mut cargo, |line| tally += result_line(line))?;
     if !ok && tally.failed == 0 {
         tally.failed = 1;
