@@ -196,7 +196,7 @@ mod tests {
     fn a_page_has_each_figure_with_its_help_and_type() {
         let page = Registry::new(vec![Box::new(Sample)]).render().unwrap();
         for line in [
-            "# HELP levada_things Things seen.",
+            "# HELP levada_things Things seen",
             "# TYPE levada_things counter",
             "levada_things_total 3",
             "levada_held_bytes 7",
