@@ -5,9 +5,11 @@
 mod commands;
 mod context;
 mod error;
+mod logging;
 mod output;
 mod remote;
 mod settings;
+mod signals;
 mod units;
 
 use std::process::ExitCode;

@@ -117,6 +117,30 @@ impl Page<'_> {
             .encode_histogram::<NoLabelSet>(sum, count, buckets, None)
     }
 
+    /// One histogram for each set of labels, as (labels, sum, buckets); see [`Page::histogram`].
+    ///
+    /// # Errors
+    /// When the page cannot grow.
+    pub fn histograms<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'l>, f64, Vec<(f64, u64)>)>,
+    ) -> fmt::Result {
+        let mut samples = samples.into_iter().peekable();
+        if samples.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.start(name, help, MetricType::Histogram)?;
+        for (labels, sum, buckets) in samples {
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            family
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
     fn start<'s>(
         &'s mut self,
         name: &'s str,

@@ -123,12 +123,19 @@ impl Layers {
 
 /// Rules that hold between settings.
 fn check_together(settings: &Settings, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
-    let memory = &settings.memory;
-    if settings.kafka.frame_bytes_max > memory.in_flight_bytes {
-        warnings.push(format!(
-            "kafka.frame_bytes_max ({}) is over memory.in_flight_bytes ({}): a request larger than the latter is refused",
-            settings.kafka.frame_bytes_max, memory.in_flight_bytes
-        ));
+    let groups = &settings.groups;
+    if groups.session_timeout_ms_min > groups.session_timeout_ms_max {
+        return Err(ConfigError(format!(
+            "groups.session_timeout_ms_min ({}) is over groups.session_timeout_ms_max ({})",
+            groups.session_timeout_ms_min, groups.session_timeout_ms_max
+        )));
+    }
+    if let Some(advertised) = &settings.kafka.advertised.0
+        && advertised.port == 0
+    {
+        return Err(ConfigError(format!(
+            "kafka.advertised is {advertised}, but clients cannot connect to port 0"
+        )));
     }
     if settings.storage.durability == Durability::Os {
         warnings.push(
@@ -289,6 +296,13 @@ mod tests {
         );
         assert!(message("num_partitions = 1").contains("put it under [kafka]"));
         assert!(message("[zzzzzzzz]").contains("the sections are kafka, http"));
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let text = "[groups]\nsession_timeout_ms_min = 9000\nsession_timeout_ms_max = 8000\n";
+        assert!(message(text).contains("is over groups.session_timeout_ms_max"));
+        assert!(message("[kafka]\nadvertised = \"a:0\"").contains("port 0"));
     }
 
     #[test]

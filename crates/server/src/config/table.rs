@@ -173,6 +173,10 @@ settings! {
         connections_max: u32 = "20000", within 1..=1_000_000;
         /// The largest request; a connection that sends a larger one is closed.
         frame_bytes_max: ByteCount = "100MiB", within 1_048_576..=1_073_741_824;
+        /// How long each MiB of a request may take to arrive once the request has begun.
+        frame_timeout_ms: u64 = "30000", within 100..=3_600_000;
+        /// The most that one fetch is answered with, but for a first batch that is larger.
+        fetch_bytes_max: ByteCount = "16MiB", within 65_536..=1_073_741_824;
         /// A connection that is silent for so long is closed.
         idle_timeout_ms: u64 = "600000", within 1_000..=86_400_000;
         /// Every connection begins with a PROXY protocol header (haproxy, cloud load balancers).
@@ -194,13 +198,48 @@ settings! {
         /// fsync: an acknowledged record is on stable storage. os: it is only handed to the
         /// operating system and is lost when the machine loses power.
         durability: Durability = "fsync";
+        /// A log file is closed when it is this long.
+        file_bytes_max: ByteCount = "128MiB", within 1_048_576..=4_294_967_296;
+        /// Disk that is prepared ahead, so that writing stays fast.
+        pool_bytes_max: ByteCount = "64MiB", within 0..=1_099_511_627_776;
+        /// Disk set aside so that offset commits, deletes and retention go on when it is full.
+        reserve_bytes: ByteCount = "32MiB", within 0..=1_099_511_627_776;
+        /// A snapshot is taken when a restart would have to read more of the log than this.
+        snapshot_bytes: ByteCount = "256MiB", within 1_048_576..=1_099_511_627_776;
+        /// How often retention runs and dead space is given back.
+        maintenance_interval_ms: u64 = "10000", within 100..=3_600_000;
     }
     /// What the service may hold in memory.
     memory: MemorySection {
         /// The newest records, for readers that keep up.
-        tail_cache_bytes: ByteCount = "128MiB", within 1_048_576..=1_099_511_627_776;
+        tail_cache_bytes: ByteCount = "96MiB", within 1_048_576..=1_099_511_627_776;
         /// Records received and not yet acknowledged; beyond it producers are held back.
-        in_flight_bytes: ByteCount = "96MiB", within 1_048_576..=1_099_511_627_776;
+        in_flight_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
+        /// Requests received and not yet answered; beyond it no more are read.
+        request_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
+        /// Answers to fetches that are not sent yet; beyond it fetches wait.
+        response_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
+    }
+    /// Consumer groups.
+    groups: GroupsSection {
+        /// The shortest session timeout that a member may ask for.
+        session_timeout_ms_min: u32 = "6000", within 1..=86_400_000;
+        /// The longest session timeout that a member may ask for.
+        session_timeout_ms_max: u32 = "1800000", within 1..=86_400_000;
+        /// How long the first round of an empty group waits for more members, prolonged while they
+        /// come.
+        initial_rebalance_delay_ms: u32 = "150", within 0..=60_000;
+        /// Members of one group.
+        members_max: u32 = "10000", within 1..=1_000_000;
+        /// How long the offsets of a group without members are kept.
+        offsets_retention_minutes: u32 = "10080", within 1..=5_256_000;
+    }
+    /// Idempotent producers.
+    producers: ProducersSection {
+        /// How long a producer that sends nothing is remembered.
+        expiration_ms: u64 = "86400000", within 1_000..=31_536_000_000;
+        /// Memory for all of them; the least recently used are forgotten first.
+        state_bytes_max: ByteCount = "32MiB", within 1_048_576..=1_099_511_627_776;
     }
     /// What the service says about itself, on stderr.
     log: LogSection {
@@ -212,7 +251,7 @@ settings! {
     /// The process.
     server: ServerSection {
         /// How long a stop waits for requests in flight.
-        drain_timeout_ms: u64 = "8000", within 0..=9_000;
+        drain_timeout_ms: u64 = "5000", within 0..=8_000;
         /// Allow listeners that other machines can reach although nobody has to log in.
         insecure: bool = "false", flag "insecure";
     }

@@ -1,0 +1,155 @@
+//! The only list of listeners: who binds where, who may, and the order in which they stop.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use levada_engine::Engine;
+use levada_env::Env;
+use levada_http::{Health, HttpSettings, Registry};
+use levada_kafka::KafkaListener;
+use levada_net::{Drain, Listener, ListenerSettings, is_loopback};
+
+use crate::config::Settings;
+use crate::config::value::{Address, Listen};
+use crate::{StartError, compose};
+
+/// How long the last probes and scrapes may take.
+const HTTP_DRAIN: Duration = Duration::from_millis(500);
+
+/// Where the listeners accept; `None` for what is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    pub kafka: Option<SocketAddr>,
+    pub http: Option<SocketAddr>,
+}
+
+/// Sockets that are bound and do not accept yet.
+pub(crate) struct Bound {
+    kafka: Option<Listener>,
+    http: Option<Listener>,
+}
+
+/// Refuses addresses that other machines can reach while nobody has to log in.
+///
+/// # Errors
+/// [`StartError::Open`], [`StartError::Address`].
+pub(crate) async fn check(settings: &Settings) -> Result<(), StartError> {
+    let all = [
+        ("kafka", &settings.kafka.listen),
+        ("http", &settings.http.listen),
+    ];
+    for (name, listen) in all {
+        let Listen::At(address) = listen else {
+            continue;
+        };
+        let resolved = tokio::net::lookup_host((address.host.as_str(), address.port))
+            .await
+            .map_err(|error| StartError::Address(name, address.to_string(), error.to_string()))?;
+        for candidate in resolved {
+            if !is_loopback(&candidate) && !settings.server.insecure {
+                return Err(StartError::Open(name, address.to_string()));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Bound {
+    /// Binds every listener that is on.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`].
+    pub async fn bind(env: &Env, settings: &Settings) -> Result<Self, StartError> {
+        let kafka = (&settings.kafka.listen, compose::kafka_listener(settings));
+        let http = (&settings.http.listen, compose::http_listener());
+        Ok(Self {
+            kafka: bind(env, "kafka", kafka).await?,
+            http: bind(env, "http", http).await?,
+        })
+    }
+
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            kafka: self.kafka.as_ref().map(Listener::local_addr),
+            http: self.http.as_ref().map(Listener::local_addr),
+        }
+    }
+
+    /// Begins to accept for Kafka clients.
+    pub fn start_kafka(
+        &mut self,
+        env: &Env,
+        settings: &Settings,
+        engine: &Engine,
+    ) -> Option<KafkaListener> {
+        let listener = self.kafka.take()?;
+        let kafka = compose::kafka(settings);
+        Some(KafkaListener::start(
+            env.clone(),
+            engine.clone(),
+            kafka,
+            listener,
+        ))
+    }
+
+    /// Begins to answer probes and scrapes; they go on while the others drain.
+    pub fn start_http(&mut self, env: &Env, health: &Health, registry: Registry) -> Option<Drain> {
+        let listener = self.http.take()?;
+        let drain = Drain::new();
+        let serve = levada_http::serve(
+            listener,
+            drain.clone(),
+            HttpSettings::default(),
+            health.clone(),
+            registry,
+        );
+        env.spawn("http-accept", drain.track(serve));
+        Some(drain)
+    }
+}
+
+async fn bind(
+    env: &Env,
+    name: &'static str,
+    (listen, settings): (&Listen, ListenerSettings),
+) -> Result<Option<Listener>, StartError> {
+    let Listen::At(address) = listen else {
+        return Ok(None);
+    };
+    match Listener::bind(env.clone(), &address.to_string(), settings).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) => Err(StartError::Bind(name, error)),
+    }
+}
+
+/// What accepts.
+pub(crate) struct Listeners {
+    pub kafka: Option<KafkaListener>,
+    pub http: Option<Drain>,
+}
+
+impl Listeners {
+    /// Lets Kafka's connections finish what is in flight; returns how many were cut off.
+    pub async fn drain_kafka(&self, deadline: Duration) -> usize {
+        match &self.kafka {
+            Some(kafka) => kafka.drain(deadline).await,
+            None => 0,
+        }
+    }
+
+    pub async fn drain_http(&self, env: &Env) {
+        if let Some(drain) = &self.http {
+            drain.drain(env, HTTP_DRAIN).await;
+        }
+    }
+}
+
+/// Whether clients elsewhere are told an address that means "any": nobody can connect to that.
+pub(crate) fn needs_advertised(settings: &Settings, addresses: &Addresses) -> Option<Address> {
+    let bound = addresses.kafka?;
+    let wildcard = bound.ip().is_unspecified() && settings.kafka.advertised.0.is_none();
+    wildcard.then(|| Address {
+        host: bound.ip().to_string(),
+        port: bound.port(),
+    })
+}
