@@ -1,0 +1,52 @@
+//! DeleteRecords 0-2 (KIP-107): moves the start of partitions forward.
+
+use levada_engine::{AdminError, TopicRef};
+use levada_model::Offset;
+use levada_wire_kafka::messages::{
+    DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest,
+    DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+
+use crate::call::Call;
+use crate::errors::of_admin;
+
+/// "Everything up to the high watermark".
+const HIGH_WATERMARK: i64 = -1;
+
+pub async fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let name = TopicRef::Name(topic.name.to_string());
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in topic.partitions {
+            let (error_code, low_watermark) = match delete(call, &name, &asked).await {
+                Ok(start) => (0, start.0),
+                Err(error) => (call.code(of_admin(&error)), -1),
+            };
+            partitions.push(DeleteRecordsPartitionResult {
+                partition_index: asked.partition_index,
+                low_watermark,
+                error_code,
+            });
+        }
+        topics.push(DeleteRecordsTopicResult {
+            name: topic.name,
+            partitions,
+        });
+    }
+    DeleteRecordsResponse {
+        topics,
+        ..Default::default()
+    }
+}
+
+async fn delete(
+    call: &Call,
+    topic: &TopicRef,
+    asked: &DeleteRecordsPartition,
+) -> Result<Offset, AdminError> {
+    let before = (asked.offset != HIGH_WATERMARK).then_some(Offset(asked.offset));
+    call.engine()
+        .delete_records(topic, asked.partition_index, before)
+        .await
+}
