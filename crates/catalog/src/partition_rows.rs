@@ -86,6 +86,8 @@ impl PartitionRow {
         if entries > 0 {
             last.base = offset(input)?;
         }
+        // No more than there can be: an entry takes at least six bytes.
+        index.tail.reserve(entries.min(input.remaining() / 6));
         for _ in 0..entries {
             last = read_entry(input, &last)?;
             index.tail.push_back(last);

@@ -93,7 +93,8 @@ impl Topic {
 
 /// All topics, by id and by name.
 pub struct TopicTable {
-    rows: HashMap<TopicId, Topic, FixedState>,
+    /// Boxed, so that the table stays small where it is not full.
+    rows: HashMap<TopicId, Box<Topic>, FixedState>,
     names: BTreeMap<Arc<str>, TopicId>,
     /// Names that hold '.' or '_', with '_' for both: two such names must not be the same.
     folded: HashMap<Box<str>, Arc<str>, FixedState>,
@@ -117,27 +118,27 @@ impl TopicTable {
     }
 
     pub fn get(&self, id: TopicId) -> Option<&Topic> {
-        self.rows.get(&id)
+        self.rows.get(&id).map(|topic| &**topic)
     }
 
     pub fn named(&self, name: &str) -> Option<&Topic> {
-        self.rows.get(self.names.get(name)?)
+        self.get(*self.names.get(name)?)
     }
 
     /// In name order.
     pub fn iter(&self) -> impl Iterator<Item = &Topic> {
-        self.names.values().filter_map(|id| self.rows.get(id))
+        self.names.values().filter_map(|id| self.get(*id))
     }
 
     /// In name order, those behind `name`; all for `None`.
     pub fn after(&self, name: Option<&str>) -> impl Iterator<Item = &Topic> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);
         let range = self.names.range::<str, _>((from, Bound::Unbounded));
-        range.filter_map(|(_, id)| self.rows.get(id))
+        range.filter_map(|(_, id)| self.get(*id))
     }
 
     pub(crate) fn get_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
-        self.rows.get_mut(&id)
+        self.rows.get_mut(&id).map(|topic| &mut **topic)
     }
 
     pub(crate) fn insert(&mut self, topic: Topic) {
@@ -145,7 +146,7 @@ impl TopicTable {
         if let Some(folded) = fold(&topic.name) {
             self.folded.insert(folded, topic.name.clone());
         }
-        self.rows.insert(topic.id, topic);
+        self.rows.insert(topic.id, Box::new(topic));
     }
 
     pub(crate) fn remove(&mut self, id: TopicId) -> Option<Topic> {
@@ -154,7 +155,7 @@ impl TopicTable {
         if let Some(folded) = fold(&topic.name) {
             self.folded.remove(&folded);
         }
-        Some(topic)
+        Some(*topic)
     }
 
     /// Saves the next rows after the name `passed`; returns the rows visited, 0 at the end.
