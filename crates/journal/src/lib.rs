@@ -3,6 +3,7 @@
 //! Knows extents. Knows nothing of offsets, topics or the catalog. Implementations: `local` (over
 //! the WAL), `memory`, `fault` (a wrapper); later `object` (a bucket). All run one conformance suite.
 
+pub mod fault;
 pub mod local;
 pub mod memory;
 

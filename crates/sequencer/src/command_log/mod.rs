@@ -2,6 +2,7 @@
 //!
 //! Implementations: `wal` (the embedded log), `memory`, `fault` (a wrapper); later `postgres`.
 
+pub mod fault;
 pub mod memory;
 mod snapshot_files;
 pub mod wal;
