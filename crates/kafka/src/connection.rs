@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use levada_net::Connection;
 use levada_wire_kafka::header::RequestHeader;
-use levada_wire_kafka::{Reader, WireError};
+use levada_wire_kafka::{ApiKey, Reader, WireError};
 use tokio::net::tcp::ReadHalf;
 use tokio::sync::mpsc;
 
@@ -170,7 +170,7 @@ impl<'a> Reading<'a> {
             return Ok(false);
         };
         let mut reader = Reader::new(frame.bytes);
-        let header = RequestHeader::decode(&mut reader)?;
+        let header = read_header(&mut reader)?;
         let api = shared.table.find(header.api_key, header.api_version)?;
         if let Some(id) = header.client_id.as_deref().filter(|id| !id.is_empty())
             && self.peer.client.client_id.get().is_none()
@@ -193,4 +193,21 @@ impl<'a> Reading<'a> {
         }));
         Ok(true)
     }
+}
+
+/// Reads a header; of ApiVersions in a version that we do not know only what all versions share,
+/// since the answer to it needs no more (KIP-511).
+fn read_header(reader: &mut Reader) -> Result<RequestHeader, WireError> {
+    let mut first = reader.clone();
+    let (api_key, api_version) = (first.i16()?, first.i16()?);
+    let known = ApiKey::ApiVersions.advertised_versions();
+    if api_key != ApiKey::ApiVersions.code() || known.is_some_and(|v| v.contains(&api_version)) {
+        return RequestHeader::decode(reader);
+    }
+    Ok(RequestHeader {
+        api_key,
+        api_version,
+        correlation_id: first.i32()?,
+        client_id: None,
+    })
 }

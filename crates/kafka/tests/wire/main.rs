@@ -1,6 +1,8 @@
 //! The listener over a real engine in memory, driven with frames over loopback.
 #![allow(clippy::disallowed_methods)]
 
+mod admin;
 mod flow;
 mod groups;
+mod hostile;
 mod support;
