@@ -3,7 +3,8 @@
 //!
 //! A row goes when it was not used for `producer_expiration_ms`, or as the least recently used
 //! when all rows take more than `producer_state_bytes_max`. Both are worked off a few rows at a
-//! time by those who append. A row that is due is never believed, whether it has gone or not.
+//! time by those who append. A row that is due is never believed, whether it has gone or not. Rows of
+//! a deleted partition go the same way: its id is never given again, so nothing finds them.
 
 use levada_model::limits::PRODUCER_WINDOW_BATCHES;
 use levada_model::{Offset, PartitionId, Sequence};
