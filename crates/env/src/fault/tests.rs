@@ -1,3 +1,5 @@
+//! What the faulty filesystem does to bytes and names.
+
 use super::*;
 
 fn file(fs: &FaultFs, name: &str) -> Arc<dyn File> {
