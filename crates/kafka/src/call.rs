@@ -73,6 +73,8 @@ pub struct Peer {
     pub client: Arc<Client>,
     /// Where the client connected to.
     pub local: SocketAddr,
+    /// Cancelled when nothing more can come from the client.
+    pub gone: CancellationToken,
 }
 
 impl Drop for Peer {
@@ -117,6 +119,11 @@ impl Call {
     /// Cancelled when the service drains: whoever waits for long has to answer now.
     pub fn stopping(&self) -> &CancellationToken {
         self.peer.shared.drain.stopping()
+    }
+
+    /// Cancelled when the client has closed its connection: nobody may be left to answer.
+    pub fn gone(&self) -> &CancellationToken {
+        &self.peer.gone
     }
 
     /// Host and port of the one node, as this client shall use them.

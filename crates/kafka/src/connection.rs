@@ -9,6 +9,7 @@ use levada_wire_kafka::header::RequestHeader;
 use levada_wire_kafka::{ApiKey, Reader, WireError};
 use tokio::net::tcp::ReadHalf;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, Peer, Shared};
 use crate::dispatch::{Incoming, NoHandler};
@@ -45,12 +46,17 @@ pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
         client: shared.clients.enter(&shared.env, connection.peer),
         local: connection.local,
         shared: Arc::clone(&shared),
+        gone: CancellationToken::new(),
     });
     let (reader, writer) = connection.stream.split();
     let limit = shared.settings.requests_in_flight_max.max(1);
     let (queue, mut requests) = mpsc::channel(limit);
     let ended = {
-        let reading = Reading::new(&shared, &peer, queue).run(reader);
+        let reading = async {
+            let ended = Reading::new(&shared, &peer, queue).run(reader).await;
+            peer.gone.cancel();
+            ended
+        };
         let writing = async {
             let ended = write_replies(&shared, writer, &mut requests).await;
             ended.map_err(Closed::from)

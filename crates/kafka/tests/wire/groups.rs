@@ -401,3 +401,25 @@ async fn members_that_wait_are_answered_when_the_service_drains() {
         (expected, first.member_id)
     );
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_while_it_waits_leaves_no_call_behind() {
+    let service = start().await;
+    let (mut a, mut b) = (service.connect().await, service.connect().await);
+    let joined = enter(&mut a, "g", 9).await;
+    a.call(&sync("g", &joined), 5).await;
+    let first = b.call(&join("g", ""), 9).await;
+    b.send(&join("g", &first.member_id), 9).await;
+    while service.engine.groups().sizes().waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(b);
+    let gone = async {
+        while service.engine.groups().sizes().waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE / 2, gone)
+        .await
+        .expect("long before the rebalance timeout");
+}

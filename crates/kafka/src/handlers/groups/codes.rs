@@ -67,14 +67,12 @@ impl Results {
     }
 }
 
-/// Runs a call that waits for other members, but not longer than the service.
-pub async fn unless_stopping<T>(
-    call: &Call,
-    waits: impl Future<Output = T>,
-) -> Result<T, GroupError> {
+/// Runs a call that waits for other members, but not longer than its client or the service.
+pub async fn unless_over<T>(call: &Call, waits: impl Future<Output = T>) -> Result<T, GroupError> {
     tokio::select! {
         biased;
         outcome = waits => Ok(outcome),
         () = call.stopping().cancelled() => Err(GroupError::CoordinatorNotAvailable),
+        () = call.gone().cancelled() => Err(GroupError::CoordinatorNotAvailable),
     }
 }

@@ -3,7 +3,7 @@
 use levada_engine::groups::{JoinProtocol, JoinRefused, JoinRequest, Joined};
 use levada_wire_kafka::messages::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 
-use super::codes::{code, owned, text, unless_stopping};
+use super::codes::{code, owned, text, unless_over};
 use crate::call::Call;
 
 /// The first version in which a newcomer is given its id first (KIP-394).
@@ -32,7 +32,7 @@ pub async fn handle(call: &Call, request: JoinGroupRequest) -> JoinGroupResponse
     };
     // It may wait for minutes: the frame goes now.
     drop(request);
-    match unless_stopping(call, call.engine().groups().join(join)).await {
+    match unless_over(call, call.engine().groups().join(join)).await {
         Ok(Ok(joined)) => answer(joined),
         Ok(Err(JoinRefused { error, member })) => JoinGroupResponse {
             error_code: code(call, Err(error)),

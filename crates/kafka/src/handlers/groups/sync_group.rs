@@ -4,7 +4,7 @@ use levada_engine::GroupError;
 use levada_engine::groups::SyncRequest;
 use levada_wire_kafka::messages::{SyncGroupRequest, SyncGroupResponse};
 
-use super::codes::{code, owned, text, unless_stopping};
+use super::codes::{code, owned, text, unless_over};
 use crate::call::Call;
 
 /// The first version in which a client must say what it believes (KIP-559).
@@ -28,7 +28,7 @@ pub async fn handle(call: &Call, request: SyncGroupRequest) -> SyncGroupResponse
             .collect(),
     };
     drop(request);
-    let waits = unless_stopping(call, call.engine().groups().sync(sync));
+    let waits = unless_over(call, call.engine().groups().sync(sync));
     match waits.await.and_then(|outcome| outcome) {
         Ok(synced) => SyncGroupResponse {
             protocol_type: synced.protocol_type.map(Into::into),
