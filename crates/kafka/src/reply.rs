@@ -167,15 +167,7 @@ async fn send(
     ready: &mut Ready<'_>,
 ) -> Result<(), WriteError> {
     while ready.bytes > 0 {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let mut filled = 0;
-        for frame in &ready.frames {
-            filled += frame.chunks_vectored(&mut slices[filled..]);
-            if filled == SLICES_MAX {
-                break;
-            }
-        }
-        let written = match stream.as_ref().try_write_vectored(&slices[..filled]) {
+        let written = match try_send(stream, &ready.frames) {
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -187,6 +179,20 @@ async fn send(
         ready.advance(written);
     }
     Ok(())
+}
+
+/// One write of as many pieces as there are, up to a limit. Apart from `send`, so that the slices do
+/// not lie in every idle connection's future.
+fn try_send(stream: &WriteHalf<'_>, frames: &VecDeque<Frame>) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let mut filled = 0;
+    for frame in frames {
+        filled += frame.chunks_vectored(&mut slices[filled..]);
+        if filled == SLICES_MAX {
+            break;
+        }
+    }
+    stream.as_ref().try_write_vectored(&slices[..filled])
 }
 
 /// Waits until the client reads on. Who does not may keep its answers in memory for as long as a

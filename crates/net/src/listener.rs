@@ -168,7 +168,8 @@ impl Listener {
                 self.env
                     .spawn("connection", drain.track(holding(place, work)));
             } else {
-                let work = holding(place, served(connection));
+                // Boxed: the layers around it would else each hold a copy of it.
+                let work = holding(place, Box::pin(served(connection)));
                 self.env.spawn("connection", drain.track(work));
             }
         }
