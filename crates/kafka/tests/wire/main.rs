@@ -1,6 +1,7 @@
 //! The listener over a real engine in memory, driven with frames over loopback.
 #![allow(clippy::disallowed_methods)]
 
+mod address;
 mod admin;
 mod flow;
 mod groups;

@@ -30,9 +30,13 @@ pub async fn start() -> Service {
 }
 
 pub async fn start_with(settings: KafkaSettings) -> Service {
+    start_on(settings, ListenerSettings::default()).await
+}
+
+pub async fn start_on(settings: KafkaSettings, socket: ListenerSettings) -> Service {
     let env = Env::real();
     let engine = memory_engine(env.clone()).await;
-    let socket = Listener::bind(env.clone(), "127.0.0.1:0", ListenerSettings::default());
+    let socket = Listener::bind(env.clone(), "127.0.0.1:0", socket);
     let socket = socket.await.unwrap();
     let listener = KafkaListener::start(env, engine.clone(), settings, socket);
     let address = listener.local_addr();

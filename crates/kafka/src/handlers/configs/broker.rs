@@ -23,100 +23,103 @@ const INT: i8 = 3;
 const SHORT: i8 = 4;
 const LONG: i8 = 5;
 
+impl BrokerSetting {
+    /// One that our configuration sets.
+    fn own(name: &'static str, type_code: i8, value: impl ToString, doc: &'static str) -> Self {
+        Self {
+            name,
+            value: value.to_string(),
+            source: Source::Static,
+            type_code,
+            doc,
+        }
+    }
+
+    /// One that nobody can set.
+    fn fixed(name: &'static str, type_code: i8, value: impl ToString, doc: &'static str) -> Self {
+        Self {
+            source: Source::Default,
+            ..Self::own(name, type_code, value, doc)
+        }
+    }
+}
+
 /// All of them, by name.
 pub fn settings(call: &Call) -> Vec<BrokerSetting> {
+    let mut all = own_settings(call);
+    all.extend(fixed_settings());
+    all.sort_by_key(|setting| setting.name);
+    all
+}
+
+fn own_settings(call: &Call) -> Vec<BrokerSetting> {
     let settings = call.settings();
     let (host, port) = call.endpoint();
-    let partitions = call.engine().settings().num_partitions;
-    let own = |name, type_code, value: String, doc| BrokerSetting {
-        name,
-        value,
-        source: Source::Static,
-        type_code,
-        doc,
-    };
-    let fixed = |name, type_code, value: String, doc| BrokerSetting {
-        source: Source::Default,
-        ..own(name, type_code, value, doc)
-    };
     vec![
-        own(
+        BrokerSetting::own(
             "advertised.listeners",
             STRING,
             format!("PLAINTEXT://{host}:{port}"),
             "The address that this client is told to connect to.",
         ),
-        own(
+        BrokerSetting::own(
             "auto.create.topics.enable",
             BOOL,
-            settings.auto_create_topics.to_string(),
+            settings.auto_create_topics,
             "Whether topics that clients ask for are created.",
         ),
-        fixed(
-            "broker.id",
-            INT,
-            NODE_ID.to_string(),
-            "The id of the one node.",
-        ),
-        own(
+        BrokerSetting::own(
             "connections.max.idle.ms",
             LONG,
-            settings.idle_timeout.as_millis().to_string(),
+            settings.idle_timeout.as_millis(),
             "A connection without a request for this long is closed.",
         ),
-        fixed(
-            "default.replication.factor",
-            INT,
-            "1".to_owned(),
-            "There is one node; durability does not depend on replicas.",
-        ),
-        own(
+        BrokerSetting::own(
             "fetch.max.bytes",
             INT,
-            settings.fetch_bytes_max.to_string(),
+            settings.fetch_bytes_max,
             "Most bytes that one fetch is answered with, but for a first batch that is larger.",
         ),
-        own(
+        BrokerSetting::own(
             "log.dirs",
             STRING,
-            settings.log_dir.clone(),
+            &settings.log_dir,
             "Where the data lies.",
         ),
-        fixed(
-            "min.insync.replicas",
-            INT,
-            "1".to_owned(),
-            "There is one node.",
-        ),
-        fixed(
-            "node.id",
-            INT,
-            NODE_ID.to_string(),
-            "The id of the one node.",
-        ),
-        own(
+        BrokerSetting::own(
             "num.partitions",
             INT,
-            partitions.to_string(),
+            call.engine().settings().num_partitions,
             "Partitions of a topic that is created without a number.",
         ),
-        fixed(
-            "offset.metadata.max.bytes",
-            INT,
-            limits::OFFSET_METADATA_BYTES_MAX.to_string(),
-            "Longest metadata of a committed offset.",
-        ),
-        fixed(
-            "offsets.topic.replication.factor",
-            SHORT,
-            "1".to_owned(),
-            "Committed offsets are kept in the log, not in a topic.",
-        ),
-        own(
+        BrokerSetting::own(
             "socket.request.max.bytes",
             INT,
-            settings.frame_bytes_max.to_string(),
+            settings.frame_bytes_max,
             "Largest request.",
+        ),
+    ]
+}
+
+fn fixed_settings() -> [BrokerSetting; 6] {
+    const ONE_NODE: &str = "There is one node; durability does not depend on replicas.";
+    const NODE: &str = "The id of the one node.";
+    [
+        BrokerSetting::fixed("broker.id", INT, NODE_ID, NODE),
+        BrokerSetting::fixed("default.replication.factor", INT, 1, ONE_NODE),
+        BrokerSetting::fixed("min.insync.replicas", INT, 1, ONE_NODE),
+        BrokerSetting::fixed("node.id", INT, NODE_ID, NODE),
+        BrokerSetting::fixed(
+            "offset.metadata.max.bytes",
+            INT,
+            limits::OFFSET_METADATA_BYTES_MAX,
+            "Longest metadata of a committed offset.",
+        ),
+        BrokerSetting::fixed(
+            "offsets.topic.replication.factor",
+            SHORT,
+            1,
+            "Committed offsets are kept in the log, not in a topic.",
         ),
     ]
 }
