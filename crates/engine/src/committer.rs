@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use levada_catalog::{BatchResult, Command, Reply, command::Commit};
-use levada_env::port::Urgency;
+use levada_env::port::{Ticket, Urgency};
 use levada_model::{Extent, SegmentId, limits};
 use levada_sequencer::{Proposal, ProposeError};
 use parking_lot::Mutex;
@@ -26,7 +27,7 @@ pub(crate) struct StagedSegments {
 
 impl StagedSegments {
     /// Stages under the lock, so that a release never sees the bytes without the count.
-    pub fn stage<E>(
+    fn stage<E>(
         &self,
         stage: impl FnOnce() -> Result<(Extent, E), AppendError>,
     ) -> Result<(Extent, E), AppendError> {
@@ -52,6 +53,29 @@ impl StagedSegments {
     }
 }
 
+impl Inner {
+    /// Stages a segment; `keep`: for the tail cache too. The caller tells `staged` once the command
+    /// that names it is settled, or will not come.
+    ///
+    /// # Errors
+    /// As [`levada_journal::Journal::stage`].
+    pub fn stage(
+        &self,
+        pieces: Vec<Bytes>,
+        urgency: Urgency,
+        keep: bool,
+    ) -> Result<(Extent, Ticket), AppendError> {
+        self.staged.stage(|| {
+            let kept = if keep { pieces.clone() } else { Vec::new() };
+            let staged = self.journal.stage(pieces, urgency)?;
+            // In the order of staging: what a full disk refused may have been kept for this very
+            // place, and must not be read instead of it.
+            self.tail.keep(staged.extent, &kept);
+            Ok((staged.extent, staged.ticket))
+        })
+    }
+}
+
 pub(crate) async fn run(inner: Arc<Inner>) {
     let count = inner.settings.segments_in_flight_max.max(1);
     let slots = Arc::new(Semaphore::new(count));
@@ -70,16 +94,10 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 fn commit(inner: &Arc<Inner>, mut appends: Vec<PendingAppend>, slot: OwnedSemaphorePermit) {
     let pieces = append::build_segment(&mut appends);
-    let staged = inner.staged.stage(|| {
-        let staged = inner.journal.stage(pieces.clone(), Urgency::Normal)?;
-        Ok((staged.extent, staged.ticket))
-    });
-    let (extent, ticket) = match staged {
+    let (extent, ticket) = match inner.stage(pieces, Urgency::Normal, true) {
         Ok(staged) => staged,
         Err(error) => return refuse(inner, appends, &error),
     };
-    inner.tail.keep(extent, &pieces);
-    drop(pieces);
     let batches = appends
         .iter()
         .flat_map(|a| append::place(a, extent))

@@ -99,10 +99,7 @@ impl Inner {
             return Ok(());
         };
         let bytes = bytes::Bytes::from(index_run::encode(&entries));
-        let (extent, ticket) = self.staged.stage(|| {
-            let staged = self.journal.stage(vec![bytes], Urgency::Reserve)?;
-            Ok((staged.extent, staged.ticket))
-        })?;
+        let (extent, ticket) = self.stage(vec![bytes], Urgency::Reserve, false)?;
         let run = IndexRun {
             first: first.base,
             end: last.end(),

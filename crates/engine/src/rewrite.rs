@@ -13,7 +13,7 @@ use levada_journal::StoredSegment;
 use levada_model::{Extent, PartitionId, SegmentId, limits};
 use levada_sequencer::Proposal;
 
-use crate::{AppendError, engine::Inner, index_run, metrics::add};
+use crate::{engine::Inner, index_run, metrics::add};
 
 /// Bytes that one round reads and writes again, at most: the rest waits for the next round.
 const ROUND_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -25,6 +25,13 @@ const SLICE_TOPICS: usize = 256;
 struct Stragglers {
     entries: Vec<(PartitionId, IndexEntry)>,
     runs: Vec<(PartitionId, IndexRun)>,
+}
+
+/// What was staged for one command.
+#[derive(Default)]
+struct Again {
+    tickets: Vec<Ticket>,
+    places: Vec<Extent>,
 }
 
 /// Why a straggler stays where it is, for the log.
@@ -94,7 +101,8 @@ impl Inner {
         if moves.is_empty() {
             return Ok(());
         }
-        let (at, ticket) = self.stage_again(pieces)?;
+        let mut again = Again::default();
+        let at = self.stage_again(pieces, &mut again)?;
         let moves = moves
             .into_iter()
             .map(|(partition, entry, offset)| ExtentMove {
@@ -104,12 +112,9 @@ impl Inner {
                 to: at.part(offset, entry.extent.length),
             });
         let moves = moves.collect();
-        self.settle_move(
-            Command::MoveExtents(MoveExtents { moves }),
-            vec![ticket],
-            &[at],
-        )
-        .await
+        let command = Command::MoveExtents(MoveExtents { moves });
+        self.settle_move(command, again.tickets, &again.places)
+            .await
     }
 
     /// Writes a run anew, with those of its batches that lie in sparse segments.
@@ -119,25 +124,46 @@ impl Inner {
         run: &IndexRun,
         sparse: &BTreeSet<SegmentId>,
     ) -> Outcome {
+        let mut again = Again::default();
+        let command = self.stage_run(partition, run, sparse, &mut again).await;
+        match command {
+            Ok(Some(command)) => {
+                self.settle_move(command, again.tickets, &again.places)
+                    .await
+            }
+            nothing => {
+                self.settle_places(&again.places);
+                nothing.map(drop)
+            }
+        }
+    }
+
+    /// Stages what `rewrite_run` moves; `None` when that is nothing.
+    async fn stage_run(
+        &self,
+        partition: PartitionId,
+        run: &IndexRun,
+        sparse: &BTreeSet<SegmentId>,
+        again: &mut Again,
+    ) -> Result<Option<Command>, String> {
         let mut entries = self
             .run_entries(run, run.first)
             .await
             .map_err(|e| e.to_string())?;
-        let mut tickets = Vec::new();
-        let mut places = Vec::new();
         for entry in &mut entries {
-            if sparse.contains(&entry.extent.segment) {
-                let fetched = self.entry_bytes(entry).await.map_err(|e| e.to_string())?;
-                let (at, ticket) = self.stage_again(fetched.pieces)?;
-                entry.extent = at;
-                tickets.push(ticket);
-                places.push(at);
+            if !sparse.contains(&entry.extent.segment) {
+                continue;
+            }
+            // A damaged entry stays where it is; the others do not wait for it.
+            if let Ok(fetched) = self.entry_bytes(entry).await {
+                entry.extent = self.stage_again(fetched.pieces, again)?;
             }
         }
+        if again.places.is_empty() && !sparse.contains(&run.extent.segment) {
+            return Ok(None);
+        }
         let bytes = Bytes::from(index_run::encode(&entries));
-        let (extent, ticket) = self.stage_again(vec![bytes])?;
-        tickets.push(ticket);
-        places.push(extent);
+        let extent = self.stage_again(vec![bytes], again)?;
         let mut sums = BTreeMap::<SegmentId, u64>::new();
         for entry in &entries {
             *sums.entry(entry.extent.segment).or_default() += u64::from(entry.extent.length);
@@ -145,23 +171,27 @@ impl Inner {
         let sums = sums
             .into_iter()
             .map(|(segment, bytes)| SegmentBytes { segment, bytes });
-        let command = Command::ReplaceRuns(ReplaceRuns {
+        Ok(Some(Command::ReplaceRuns(ReplaceRuns {
             partition,
             old: vec![run.extent],
             run: IndexRun { extent, ..*run },
             segments: sums.collect(),
-        });
-        self.settle_move(command, tickets, &places).await
+        })))
     }
 
-    fn stage_again(&self, pieces: Vec<Bytes>) -> Result<(Extent, Ticket), String> {
-        let staged = self.staged.stage(|| {
-            let staged = self.journal.stage(pieces, Urgency::Reserve)?;
-            Ok::<_, AppendError>((staged.extent, staged.ticket))
-        });
+    fn stage_again(&self, pieces: Vec<Bytes>, again: &mut Again) -> Result<Extent, String> {
+        let staged = self.stage(pieces, Urgency::Reserve, false);
         let (extent, ticket) = staged.map_err(|error| error.to_string())?;
         add(&self.metrics.bytes_rewritten, extent.length.into());
-        Ok((extent, ticket))
+        again.tickets.push(ticket);
+        again.places.push(extent);
+        Ok(extent)
+    }
+
+    fn settle_places(&self, places: &[Extent]) {
+        for place in places {
+            self.staged.settled(place.segment);
+        }
     }
 
     async fn settle_move(
@@ -176,9 +206,7 @@ impl Inner {
             urgency: Urgency::Reserve,
         });
         let answer = answer.await;
-        for place in places {
-            self.staged.settled(place.segment);
-        }
+        self.settle_places(places);
         match answer {
             // A refused move means that retention was faster: nothing is left to move.
             Ok(Reply::Moved(_) | Reply::Index(_)) => Ok(()),

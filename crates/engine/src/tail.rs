@@ -36,7 +36,8 @@ impl TailCache {
         }
     }
 
-    /// Keeps the pieces of a segment that was staged at `extent`.
+    /// Keeps the pieces of a segment that was staged at `extent`, or none of it; what was kept for
+    /// this place before is forgotten.
     pub fn keep(&self, extent: Extent, pieces: &[Bytes]) {
         let mut start = extent.position;
         let mut list = Vec::with_capacity(pieces.len());
@@ -49,6 +50,9 @@ impl TailCache {
         }
         let mut kept = self.kept.write();
         kept.forget_overlaps(extent);
+        if list.is_empty() {
+            return;
+        }
         kept.bytes += cost(&list);
         kept.segments
             .insert((extent.segment.0, extent.position), list);
