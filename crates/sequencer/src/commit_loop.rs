@@ -29,6 +29,7 @@ struct UnderWay {
 /// `last_now_ms`: the time of the newest command that was replayed; time never goes back.
 pub(crate) async fn run(inner: Arc<Inner>, mut last_now_ms: i64) {
     let mut under_way: VecDeque<UnderWay> = VecDeque::new();
+    let _end = End(&inner);
     loop {
         let room = under_way.len() < inner.settings.commits_in_flight_max;
         if room && let Some(group) = take_group(&inner) {
@@ -57,7 +58,19 @@ pub(crate) async fn run(inner: Arc<Inner>, mut last_now_ms: i64) {
             break;
         }
     }
-    inner.closed.notify_waiters();
+}
+
+/// Tells at the end of the task, however it came, that nobody need wait any longer.
+struct End<'a>(&'a Inner);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = PortError::Indeterminate("the sequencer's task panicked".into());
+            fail(self.0, &error, VecDeque::new());
+        }
+        self.0.closed.send_replace(true);
+    }
 }
 
 /// The proposals that go together: in order, of one urgency, within the limits of a commit.
@@ -154,12 +167,15 @@ fn refuse(replies: Vec<ReplyTo>, error: &ProposeError) {
 /// The log failed for good: nothing after it can be promised, so everybody is told and we stop.
 fn fail(inner: &Inner, error: &PortError, under_way: VecDeque<UnderWay>) {
     tracing::error!(%error, "the command log failed: stopping; restart once storage is sound");
-    *inner.failure.lock() = Some(error.to_string());
+    let waiting = {
+        let mut queue = inner.queue.lock();
+        *inner.failure.lock() = Some(error.to_string());
+        std::mem::take(&mut *queue)
+    };
     let refusal = ProposeError::Stopped(error.to_string());
     for group in under_way {
         refuse(group.replies, &refusal);
     }
-    let waiting = std::mem::take(&mut *inner.queue.lock());
     refuse(waiting.into_iter().map(|w| w.reply).collect(), &refusal);
     inner.failed.notify_waiters();
 }

@@ -15,7 +15,7 @@ use levada_env::{
 };
 use levada_model::LogPosition;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{SequencerSettings, command_log::CommandLog, commit_loop};
 
@@ -65,12 +65,16 @@ pub(crate) struct Inner {
     pub queue: Mutex<VecDeque<Waiting>>,
     pub wake: Notify,
     pub closing: AtomicBool,
-    pub closed: Notify,
+    /// Set once the task has ended.
+    pub closed: watch::Sender<bool>,
     pub sink: OnceLock<Arc<dyn EffectSink>>,
     pub applied: AtomicU64,
+    /// Set under the queue's lock, so that nothing is queued that nobody will answer.
     pub failure: Mutex<Option<String>>,
     pub failed: Notify,
     pub snapshot_under_way: AtomicBool,
+    /// After a snapshot that could not be stored: none before this, milliseconds of monotonic time.
+    pub snapshot_after_ms: AtomicU64,
 }
 
 /// Cheap to clone.
@@ -96,12 +100,13 @@ impl Sequencer {
             queue: Mutex::default(),
             wake: Notify::new(),
             closing: AtomicBool::new(false),
-            closed: Notify::new(),
+            closed: watch::Sender::new(false),
             sink: OnceLock::new(),
             applied: AtomicU64::new(applied.0),
             failure: Mutex::new(None),
             failed: Notify::new(),
             snapshot_under_way: AtomicBool::new(false),
+            snapshot_after_ms: AtomicU64::new(0),
         });
         env.spawn(
             "sequencer",
@@ -151,10 +156,10 @@ impl Sequencer {
     }
 
     fn enqueue(&self, waiting: Waiting) -> Option<ProposeError> {
+        let mut queue = self.inner.queue.lock();
         if let Some(why) = self.inner.failure.lock().clone() {
             return Some(ProposeError::Stopped(why));
         }
-        let mut queue = self.inner.queue.lock();
         if self.inner.closing.load(Ordering::Acquire) {
             return Some(ProposeError::Stopped("shutting down".into()));
         }
@@ -191,15 +196,13 @@ impl Sequencer {
         }
     }
 
-    /// Finishes what was proposed, refuses what comes later, and returns when all is applied.
+    /// Finishes what was proposed, refuses what comes later, and returns when all is applied or the
+    /// log has failed.
     pub async fn close(&self) {
-        let closed = self.inner.closed.notified();
-        tokio::pin!(closed);
-        closed.as_mut().enable();
-        if self.inner.closing.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        self.inner.closing.store(true, Ordering::Release);
         self.inner.wake.notify_one();
-        closed.await;
+        let mut closed = self.inner.closed.subscribe();
+        // The sender lives as long as this handle.
+        let _ = closed.wait_for(|closed| *closed).await;
     }
 }

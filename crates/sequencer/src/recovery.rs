@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use levada_catalog::{State, StateSettings, encoding};
-use levada_env::{Env, port::PortError};
+use levada_env::{
+    Env,
+    port::{PortError, Urgency},
+};
 use levada_model::{LogPosition, codec::DecodeError};
 
-use crate::{Sequencer, SequencerSettings, command_log::CommandLog, snapshots};
+use crate::{Proposal, Sequencer, SequencerSettings, command_log::CommandLog, snapshots};
 
 /// Why the state could not be rebuilt. Never answered by an empty start.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +76,16 @@ impl Sequencer {
             recovery.commands_replayed += group.commands.len();
             applied = position;
         }
+        let change = state.settings_change();
         let sequencer = Sequencer::start(env, settings, log, state, applied, last_now_ms);
+        if let Some(command) = change {
+            // Queued before anything else. Should the disk be full, the next start tries again.
+            drop(sequencer.submit(Proposal {
+                command,
+                tickets: Vec::new(),
+                urgency: Urgency::Reserve,
+            }));
+        }
         Ok((sequencer, recovery))
     }
 }

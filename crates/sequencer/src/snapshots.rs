@@ -2,13 +2,19 @@
 //!
 //! Content: the time of the last command applied (`i64`, little-endian), then the state's slices.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use levada_catalog::{State, StateSettings};
 use levada_model::{LogPosition, codec::DecodeError};
 
 use crate::handle::Inner;
+
+/// Between a snapshot that could not be stored and the next attempt: each walks the whole state.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Begins a snapshot at `position`, which the state has just reached, when the log grew enough.
 pub(crate) fn begin_if_due(
@@ -17,7 +23,9 @@ pub(crate) fn begin_if_due(
     position: LogPosition,
     now_ms: i64,
 ) {
+    let time_ms = inner.env.monotonic().as_millis() as u64;
     if inner.log.replay_bytes() < inner.settings.snapshot_every_bytes
+        || time_ms < inner.snapshot_after_ms.load(Ordering::Acquire)
         || inner.snapshot_under_way.swap(true, Ordering::AcqRel)
     {
         return;
@@ -46,6 +54,9 @@ async fn take(inner: &Inner, position: LogPosition, now_ms: i64) {
     match inner.log.save_snapshot(position, pieces).await {
         Ok(()) => tracing::info!(%position, bytes, "snapshot stored"),
         Err(error) => {
+            let pause_ms = inner.env.monotonic() + RETRY_PAUSE;
+            let pause_ms = pause_ms.as_millis() as u64;
+            inner.snapshot_after_ms.store(pause_ms, Ordering::Release);
             tracing::warn!(%error, "the snapshot was not stored: the next one is tried later; a restart replays more log until then");
         }
     }
