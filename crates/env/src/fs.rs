@@ -69,16 +69,22 @@ pub trait Fs: Send + Sync {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// Puts `bytes` at `path` so that after any crash it holds either the old content or the new:
-    /// temporary file, write, fsync, rename, fsync of the folder.
+    /// temporary file (`.tmp` behind the name), write, fsync, rename, fsync of the folder.
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".tmp");
         let temporary = path.with_file_name(name);
-        let file = self.open(&temporary, OpenMode::Create)?;
-        file.set_len(0)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
-        self.rename(&temporary, path)?;
+        let fill = || {
+            let file = self.open(&temporary, OpenMode::Create)?;
+            file.set_len(0)?;
+            file.write_all_at(bytes, 0)?;
+            file.sync_all()?;
+            self.rename(&temporary, path)
+        };
+        fill().inspect_err(|_| {
+            // Most likely the disk is full: what is there already must not make it fuller.
+            let _ = self.remove_file(&temporary);
+        })?;
         self.sync_dir(path.parent().unwrap_or(Path::new(".")))
     }
 

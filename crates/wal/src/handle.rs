@@ -11,7 +11,7 @@ use levada_model::{LogPosition, SegmentId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::config::WalConfig;
+use crate::config::{Durability, WalConfig};
 use crate::error::{WalError, io_error};
 use crate::files::{FileInfo, Files};
 use crate::format::{FrameKind, checksum};
@@ -231,6 +231,31 @@ impl Wal {
                 each(LogPosition(command.position), command.payload)?;
             }
         }
+    }
+
+    /// Puts everything up to and including `position`, which was confirmed, on stable storage with
+    /// `Durability::Os` too: what is derived from the log must not outlive it. Blocks.
+    ///
+    /// # Errors
+    /// [`WalError::Fatal`]: the sync failed and the process must stop.
+    pub fn make_safe(&self, position: LogPosition) -> Result<(), WalError> {
+        if self.inner.config.durability == Durability::Disk {
+            return Ok(());
+        }
+        let spans = self.inner.files.spans();
+        let files = spans.iter().filter(|(start, bytes)| {
+            // Files before the last one were synced when it was begun.
+            *start <= position.0 && start + bytes > position.0
+        });
+        for (start, _) in files {
+            let handle = self.inner.files.handle(*start)?;
+            if let Err(error) = handle.sync_data() {
+                let reason = format!("{}: {error}", self.inner.files.path(*start).display());
+                self.inner.shared.fail(&reason);
+                return Err(WalError::Fatal(reason.into()));
+            }
+        }
+        Ok(())
     }
 
     /// The files, oldest first.

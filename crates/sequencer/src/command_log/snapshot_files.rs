@@ -25,6 +25,8 @@ const CRC_BYTES: usize = 4;
 const HEADER_BYTES: usize = 24;
 const KEPT: usize = 2;
 const SUFFIX: &str = ".snap";
+/// What a crash left of one that was being written.
+const UNFINISHED_SUFFIX: &str = ".snap.tmp";
 
 #[derive(Clone)]
 pub(crate) struct SnapshotFiles {
@@ -32,6 +34,8 @@ pub(crate) struct SnapshotFiles {
     dir: PathBuf,
     /// The newest one that was whole when the folder was opened.
     newest: Option<LogPosition>,
+    /// Newer ones that were not: they protect nothing, and go before a whole one does.
+    damaged: Vec<LogPosition>,
 }
 
 impl SnapshotFiles {
@@ -47,7 +51,9 @@ impl SnapshotFiles {
             env: env.clone(),
             dir: dir.to_owned(),
             newest: None,
+            damaged: Vec::new(),
         };
+        files.remove_unfinished()?;
         let positions = files.positions()?;
         for position in positions.iter().rev() {
             match files.load(*position) {
@@ -57,6 +63,7 @@ impl SnapshotFiles {
                 }
                 Err(error) => {
                     tracing::warn!(%error, %position, "a snapshot is damaged; the one before it is used and more log is replayed");
+                    files.damaged.push(*position);
                 }
             }
         }
@@ -67,6 +74,22 @@ impl SnapshotFiles {
                 reason: "no snapshot in it can be read".into(),
             }),
         }
+    }
+
+    fn remove_unfinished(&self) -> Result<(), WalError> {
+        let fs = self.env.fs();
+        let names = fs
+            .read_dir(&self.dir)
+            .map_err(|e| failed("list", &self.dir, e))?;
+        for name in names
+            .iter()
+            .filter(|name| name.ends_with(UNFINISHED_SUFFIX))
+        {
+            let path = self.dir.join(name);
+            fs.remove_file(&path)
+                .map_err(|e| failed("remove", &path, e))?;
+        }
+        Ok(())
     }
 
     /// Zero without a snapshot.
@@ -105,17 +128,28 @@ impl SnapshotFiles {
         let fs = self.env.fs();
         fs.write_atomic(&path, &out.bytes)
             .map_err(|e| failed("write", &path, e))?;
-        let mut positions = self.positions()?;
-        while positions.len() > KEPT {
-            let path = self.path(positions.remove(0));
+        let (damaged, mut whole) = self.sorted()?;
+        let surplus = whole.len().saturating_sub(KEPT);
+        for old in damaged.into_iter().chain(whole.drain(..surplus)) {
+            let path = self.path(old);
             fs.remove_file(&path)
                 .map_err(|e| failed("remove", &path, e))?;
         }
-        // With a single one the log is kept whole, so that its loss could be mended by replay.
-        Ok(match positions.as_slice() {
-            [oldest, _, ..] => *oldest,
-            _ => LogPosition::default(),
-        })
+        Ok(replayable_from(&whole))
+    }
+
+    /// The log before this position is not needed by the snapshots that there are.
+    ///
+    /// # Errors
+    /// [`WalError::Io`].
+    pub fn oldest_position(&self) -> Result<LogPosition, WalError> {
+        Ok(replayable_from(&self.sorted()?.1))
+    }
+
+    /// Those that were found damaged, and the others; oldest first.
+    fn sorted(&self) -> Result<(Vec<LogPosition>, Vec<LogPosition>), WalError> {
+        let positions = self.positions()?.into_iter();
+        Ok(positions.partition(|position| self.damaged.contains(position)))
     }
 
     fn load(&self, position: LogPosition) -> Result<Bytes, WalError> {
@@ -148,6 +182,14 @@ impl SnapshotFiles {
             .collect();
         positions.sort_unstable();
         Ok(positions)
+    }
+}
+
+/// With a single one the log is kept whole, so that its loss could be mended by replay.
+fn replayable_from(whole: &[LogPosition]) -> LogPosition {
+    match whole {
+        [oldest, _, ..] => *oldest,
+        _ => LogPosition::default(),
     }
 }
 

@@ -46,6 +46,9 @@ impl WalLog {
             ..config
         };
         let (wal, recovered) = Wal::open(env, &data_dir.join(LOG_DIR), config)?;
+        // The log does not remember it. Waiting for the next snapshot would be long, and on a full
+        // disk for ever.
+        wal.truncate_commands_before(snapshots.oldest_position()?);
         let log = WalLog {
             env: env.clone(),
             wal,
@@ -122,7 +125,11 @@ impl CommandLog for WalLog {
     fn save_snapshot(&self, position: LogPosition, pieces: Vec<Bytes>) -> PortFuture<'_, ()> {
         Box::pin(async move {
             let snapshots = self.snapshots.clone();
-            let save = move || snapshots.save(position, &pieces);
+            let wal = self.wal.clone();
+            let save = move || {
+                wal.make_safe(position)?;
+                snapshots.save(position, &pieces)
+            };
             let oldest = self.env.blocking(save).await.map_err(port_error)?;
             self.snapshot_position.store(position.0, Ordering::Release);
             self.wal.truncate_commands_before(oldest);
