@@ -72,10 +72,9 @@ impl Group {
     ) -> Result<(), GroupError> {
         let name = topics.topic_name(topic);
         let name = name.ok_or(GroupError::UnknownTopicOrPartition)?;
-        if self
-            .subscribed_topics()
-            .is_some_and(|subscribed| subscribed.contains(name))
-        {
+        // Members that do not say what they read may read anything.
+        let subscribed = self.subscribed_topics();
+        if !self.members.is_empty() && subscribed.is_none_or(|read| read.contains(name)) {
             return Err(GroupError::GroupSubscribedToTopic);
         }
         let total = topics.partition_count(topic).unwrap_or(0);

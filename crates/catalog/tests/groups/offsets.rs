@@ -183,6 +183,19 @@ fn offsets_of_a_topic_that_a_member_reads_are_not_deleted() {
 }
 
 #[test]
+fn members_that_do_not_say_what_they_read_keep_all_offsets() {
+    let mut world = World::default();
+    let mut mute = fresh("a");
+    mute.protocols[0].metadata = Default::default();
+    world.join(mute);
+    world.settle("a");
+    assert_eq!(
+        delete_offsets(&mut world, &[(ORDERS, 0)]),
+        GroupReply::Offsets(vec![Err(GroupError::GroupSubscribedToTopic)])
+    );
+}
+
+#[test]
 fn offset_deletion_needs_a_known_group() {
     let mut world = World::default();
     assert_eq!(

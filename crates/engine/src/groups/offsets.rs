@@ -3,6 +3,7 @@
 use levada_catalog::State;
 use levada_catalog::groups::{
     CommitOffsets, CommittedOffset, GroupCommand, GroupError, GroupReply, OffsetToCommit,
+    check_group_id,
 };
 use levada_model::{Offset, TopicId};
 
@@ -174,6 +175,7 @@ impl Groups {
         if !partitions.is_empty() && !known.contains(&true) {
             return Ok(refuse_each(&known, GroupError::UnknownTopicOrPartition));
         }
+        check_group_id(group)?;
         let command = GroupCommand::DeleteOffsets {
             group: group.to_owned(),
             partitions,
