@@ -5,12 +5,14 @@
 mod commands;
 mod context;
 mod error;
+mod lines;
 mod logging;
 mod output;
 mod remote;
 mod settings;
 mod signals;
 mod units;
+mod when;
 
 use std::process::ExitCode;
 

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 
-use levada_client::{Client, ClientError, ClientOptions};
+use levada_client::admin::{FoundOffset, OffsetAt};
+use levada_client::{Client, ClientError, ClientOptions, Topic};
 
 use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
+use crate::when::Place;
 
 /// Where the server says no, and where it is not there at all, scripts want to know.
 impl From<ClientError> for CliError {
@@ -55,4 +57,128 @@ pub fn suggest(context: &Context, command: &str) {
     if context.person_on_stderr() {
         context.say(format!("Next: {command}"));
     }
+}
+
+/// Reads `name=value`.
+///
+/// # Errors
+/// What is wrong, for clap.
+pub fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("'{text}' is not NAME=VALUE")),
+    }
+}
+
+/// Asks a person before something cannot be undone; where nobody can answer, it goes ahead.
+///
+/// # Errors
+/// [`CliError::Failed`] when the person does not say yes.
+pub fn confirm(context: &Context, yes: bool, question: &str) -> CliResult {
+    use std::io::{IsTerminal, Write};
+    if yes || !std::io::stdin().is_terminal() || !context.person_on_stderr() {
+        return Ok(());
+    }
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(CliError::Failed("nothing was changed".to_owned())),
+    }
+}
+
+/// Where `place` lies in each of several partitions: an offset between the partition's ends.
+///
+/// # Errors
+/// Those of the cluster.
+pub async fn resolve(
+    client: &Client,
+    topic: &str,
+    partitions: &[i32],
+    place: Place,
+    now_ms: i64,
+) -> CliResult<Vec<i64>> {
+    let ends = ends(client, topic, partitions).await?;
+    let Some(time_ms) = place.time_ms(now_ms) else {
+        return Ok(ends
+            .iter()
+            .map(|&(first, end)| match place {
+                Place::Earliest => first,
+                Place::Offset(offset) => offset.clamp(first, end.max(first)),
+                Place::Last(records) => end.saturating_sub(records).max(first),
+                _ => end,
+            })
+            .collect());
+    };
+    let wanted: Vec<_> = partitions
+        .iter()
+        .map(|partition| (*partition, OffsetAt::Time(time_ms)))
+        .collect();
+    let found = client.list_offsets(topic, &wanted).await?;
+    Ok(found
+        .iter()
+        .zip(&ends)
+        .map(|(found, (_, end))| found.map_or(*end, |found| found.offset))
+        .collect())
+}
+
+/// Earliest and latest offset of each partition.
+///
+/// # Errors
+/// Those of the cluster.
+pub async fn ends(client: &Client, topic: &str, partitions: &[i32]) -> CliResult<Vec<(i64, i64)>> {
+    let wanted: Vec<_> = partitions
+        .iter()
+        .flat_map(|partition| {
+            [
+                (*partition, OffsetAt::Earliest),
+                (*partition, OffsetAt::Latest),
+            ]
+        })
+        .collect();
+    let found = client.list_offsets(topic, &wanted).await?;
+    let offset = |found: &Option<FoundOffset>| found.map_or(0, |found| found.offset);
+    Ok(found
+        .chunks(2)
+        .map(|pair| {
+            let first = pair.first().map_or(0, offset);
+            (first, pair.last().map_or(first, offset))
+        })
+        .collect())
+}
+
+/// The topic's partitions, or those of them that were named.
+///
+/// # Errors
+/// A partition that the topic does not have.
+pub fn choose_partitions(topic: &Topic, named: &[i32]) -> CliResult<Vec<i32>> {
+    if named.is_empty() {
+        return Ok(topic
+            .partitions
+            .iter()
+            .map(|partition| partition.index)
+            .collect());
+    }
+    for partition in named {
+        topic.partition(*partition)?;
+    }
+    let mut chosen = named.to_vec();
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+/// Writes text that is not a [`crate::output::Report`] to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn write_stdout(text: &str) -> CliResult {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
 }

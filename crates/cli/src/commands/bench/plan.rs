@@ -1,6 +1,6 @@
 //! Before the load: the topic, who drives which partitions, the prepared batches.
 
-use levada_client::admin::{NewTopic, OffsetAt};
+use levada_client::admin::NewTopic;
 use levada_client::{Client, Topic};
 use levada_records::{BatchBuilder, NewRecord, Producer};
 use levada_wire_kafka::ErrorCode;
@@ -102,23 +102,8 @@ pub fn shares(
 /// # Errors
 /// Those of the cluster.
 pub async fn ends(client: &Client, topic: &str, partitions: u32) -> CliResult<Vec<(i64, i64)>> {
-    let wanted: Vec<_> = (0..partitions as i32)
-        .flat_map(|partition| {
-            [
-                (partition, OffsetAt::Earliest),
-                (partition, OffsetAt::Latest),
-            ]
-        })
-        .collect();
-    let found = client.list_offsets(topic, &wanted).await?;
-    let offset = |found: &Option<levada_client::admin::FoundOffset>| found.map_or(0, |f| f.offset);
-    Ok(found
-        .chunks(2)
-        .map(|pair| {
-            let first = pair.first().map_or(0, offset);
-            (first, pair.last().map_or(first, offset))
-        })
-        .collect())
+    let partitions: Vec<i32> = (0..partitions as i32).collect();
+    crate::remote::ends(client, topic, &partitions).await
 }
 
 /// Records in a batch.

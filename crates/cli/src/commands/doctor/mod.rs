@@ -14,7 +14,5 @@ pub struct Args {
 /// # Errors
 /// See `CliError`.
 pub async fn run(_args: Args, _context: Context) -> CliResult {
-    Err(CliError::Failed(
-        "`levada doctor` is not built yet".to_owned(),
-    ))
+    Err(CliError::Failed("not built yet".to_owned()))
 }

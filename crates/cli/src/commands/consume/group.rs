@@ -1,0 +1,70 @@
+//! Reading as a member of a group.
+
+use std::time::Duration;
+
+use levada_client::{Client, GroupConsumer, GroupOptions, ResetTo};
+
+use super::Args;
+use super::sink::Sink;
+use crate::context::Context;
+use crate::error::{CliError, CliResult};
+use crate::remote::suggest;
+use crate::units::show_count;
+use crate::when::Place;
+
+const POLL: Duration = Duration::from_millis(500);
+
+/// Runs the command. Without --follow it ends when nothing is left to read.
+pub async fn consume(client: &Client, args: &Args, group: &str, context: &Context) -> CliResult {
+    // Named here, so that a topic that does not exist is told and not waited for.
+    client.topic(&args.topic, false).await?;
+    let mut options = GroupOptions::new(group, &[&args.topic]);
+    options.consumer.reset = match args.from {
+        Some(Place::Latest) => ResetTo::Latest,
+        _ => ResetTo::Earliest,
+    };
+    let mut member = GroupConsumer::new(client, options);
+    let mut sink = Sink::new(args, context)?;
+    let read = tokio::select! {
+        read = read(&mut member, args, &mut sink) => read,
+        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+    };
+    // What was not printed for sure must come again.
+    if matches!(read, Err(CliError::PipeClosed)) {
+        return read;
+    }
+    let flushed = sink.flush();
+    member.close().await?;
+    read?;
+    flushed?;
+    if context.person_on_stderr() {
+        context.say(format!(
+            "{} records; group '{group}' goes on behind them.",
+            show_count(sink.printed)
+        ));
+    }
+    suggest(context, &format!("levada group describe {group}"));
+    Ok(())
+}
+
+async fn read(member: &mut GroupConsumer, args: &Args, sink: &mut Sink) -> CliResult {
+    while !sink.is_full() {
+        let Some(batch) = member.poll(POLL).await? else {
+            sink.flush()?;
+            if !args.follow && member.is_joined() && member.lag() == Some(0) {
+                return Ok(());
+            }
+            continue;
+        };
+        for record in batch.records()? {
+            let record = record?;
+            if sink.is_full() {
+                member.done_up_to(&batch.topic, batch.partition, record.offset);
+                break;
+            }
+            sink.take(&batch.topic, batch.partition, &record)?;
+        }
+        sink.flush()?;
+    }
+    Ok(())
+}
