@@ -1,6 +1,6 @@
 //! DeleteTopics 1-6 (KIP-4, KIP-516): by name, since version 6 by id too.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use levada_engine::{AdminError, TopicRef};
 use levada_model::TopicId;
@@ -24,15 +24,21 @@ pub async fn handle(call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsRe
         true => request.topics,
         false => request.topic_names.into_iter().map(by_name).collect(),
     };
-    let mut seen = BTreeSet::new();
-    let mut responses = Vec::with_capacity(topics.len());
+    let mut named: BTreeMap<_, usize> = BTreeMap::new();
+    for topic in &topics {
+        *named
+            .entry((topic.name.clone(), topic.topic_id))
+            .or_default() += 1;
+    }
+    let mut responses = Vec::with_capacity(named.len());
     for mut topic in topics {
-        let result = match seen.insert((topic.name.clone(), topic.topic_id)) {
-            true => delete(call, &mut topic).await,
-            false => {
+        let result = match named.remove(&(topic.name.clone(), topic.topic_id)) {
+            Some(1) => delete(call, &mut topic).await,
+            Some(_) => {
                 let message = "the request names this topic more than once";
                 Err(Refusal::new(ErrorCode::InvalidRequest, message))
             }
+            None => continue,
         };
         responses.push(answer(call, topic, result));
     }

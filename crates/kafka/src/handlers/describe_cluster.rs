@@ -17,7 +17,6 @@ pub async fn handle(call: &Call, request: DescribeClusterRequest) -> DescribeClu
     let refuse = |error, message: &str| DescribeClusterResponse {
         error_code: call.code(error),
         error_message: text(message),
-        endpoint_type: request.endpoint_type,
         ..Default::default()
     };
     match request.endpoint_type {

@@ -23,6 +23,19 @@ pub async fn handle(
     call: &Call,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
+    if request
+        .cursor
+        .as_ref()
+        .is_some_and(|cursor| cursor.partition_index < 0)
+    {
+        let topics = request.topics.into_iter();
+        return DescribeTopicPartitionsResponse {
+            topics: topics
+                .map(|t| missing(call, t.name, ErrorCode::InvalidRequest))
+                .collect(),
+            ..Default::default()
+        };
+    }
     let all = request.topics.is_empty();
     let mut names: BTreeSet<KStr> = match all {
         true => {
@@ -32,7 +45,7 @@ pub async fn handle(
         false => request.topics.into_iter().map(|topic| topic.name).collect(),
     };
     let (first, mut skip) = match request.cursor {
-        Some(cursor) => (cursor.topic_name, cursor.partition_index.max(0)),
+        Some(cursor) => (cursor.topic_name, cursor.partition_index),
         None => (KStr::new(), 0),
     };
     names.retain(|name| *name >= first);
@@ -52,7 +65,10 @@ pub async fn handle(
             // A topic that went while all were listed was not asked for.
             Err(_) if all => continue,
             Err(error) => {
-                response.topics.push(missing(call, name, error));
+                response.topics.push(DescribeTopicPartitionsResponseTopic {
+                    topic_authorized_operations: TOPIC_OPERATIONS,
+                    ..missing(call, name, error)
+                });
                 continue;
             }
         };

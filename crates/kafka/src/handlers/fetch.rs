@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use levada_engine::{ReadError, ReadPartition, ReadRequest, ReadSlice, TopicRef};
-use levada_model::Offset;
+use levada_model::{Epoch, Offset};
 use levada_wire_kafka::messages::{
     FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
 };
@@ -59,9 +59,14 @@ fn plan(call: &Call, request: FetchRequest) -> (ReadRequest, Vec<FetchableTopicR
                     false => TopicRef::Name(topic.topic.to_string()),
                 },
                 partition: partition.partition,
-                offset: Offset(partition.fetch_offset),
+                // An epoch that never was: no offset is right in it, as Kafka answers.
+                offset: match partition.last_fetched_epoch > Epoch::ONLY.0 {
+                    true => Offset(-1),
+                    false => Offset(partition.fetch_offset),
+                },
                 max_bytes: bytes(partition.partition_max_bytes),
-                leader_epoch: partition.current_leader_epoch,
+                // Every negative epoch means that none is given.
+                leader_epoch: partition.current_leader_epoch.max(-1),
             });
         }
     }
@@ -132,6 +137,9 @@ fn answer(
                     let index = partition.partition_index;
                     tracing::error!(partition = index, what, "damaged records are not served");
                 }
+                if is_unknown(&error) {
+                    partition.aborted_transactions = Some(Vec::new());
+                }
                 partition.error_code = call.code(of_read(&error));
                 partition.high_watermark = -1;
                 partition.records = Some(Records::default());
@@ -142,4 +150,11 @@ fn answer(
         responses: shape,
         ..Default::default()
     }
+}
+
+fn is_unknown(error: &ReadError) -> bool {
+    matches!(
+        error,
+        ReadError::UnknownTopic | ReadError::UnknownTopicId | ReadError::UnknownPartition
+    )
 }

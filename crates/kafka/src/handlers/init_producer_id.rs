@@ -11,6 +11,10 @@ use crate::errors::{NO_TRANSACTIONS, of_admin};
 pub async fn handle(call: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
     let result = match request.transactional_id.as_deref() {
         Some("") => Err(ErrorCode::InvalidRequest),
+        // An id and an epoch come together or not at all (KIP-360).
+        _ if (request.producer_id < 0) != (request.producer_epoch < 0) => {
+            Err(ErrorCode::InvalidRequest)
+        }
         Some(_) => Err(NO_TRANSACTIONS),
         // A producer that comes back with an id gets a new one, as in Kafka.
         None => {

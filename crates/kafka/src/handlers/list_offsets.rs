@@ -26,7 +26,11 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResp
         let name = TopicRef::Name(topic.name.to_string());
         let twice = twice(&topic.partitions);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
+        let mut answered = BTreeSet::new();
         for asked in topic.partitions {
+            if !answered.insert(asked.partition_index) {
+                continue;
+            }
             let result = match twice.contains(&asked.partition_index) {
                 true => Err(ErrorCode::InvalidRequest),
                 false => find(call, &name, &asked).await,
@@ -44,7 +48,7 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResp
     }
 }
 
-/// Partitions that are asked for more than once, which Kafka refuses.
+/// Partitions that are asked for more than once, which Kafka refuses, with one answer.
 fn twice(partitions: &[ListOffsetsPartition]) -> BTreeSet<i32> {
     let mut seen = BTreeSet::new();
     let indexes = partitions.iter().map(|partition| partition.partition_index);
@@ -73,7 +77,6 @@ async fn find(
         .await;
     let found = found.map_err(|error| of_read(&error))?;
     match asked.current_leader_epoch {
-        older if older < -1 => Err(ErrorCode::FencedLeaderEpoch),
         newer if newer > Epoch::ONLY.0 => Err(ErrorCode::UnknownLeaderEpoch),
         _ if asked.timestamp == LATEST_TIERED.0 => Ok(FoundOffset {
             offset: -1,

@@ -4,13 +4,13 @@
 //! Versions 0-2 are advertised (old librdkafka switches compression on by that) but refused.
 
 use bytes::Bytes;
-use levada_engine::{AppendEntry, AppendError, AppendTicket, Appended, TopicRef};
-use levada_model::BatchHeader;
+use levada_engine::{AppendEntry, AppendError, AppendTicket, Appended, OffsetSpec, TopicRef};
+use levada_model::{BatchError, BatchHeader};
 use levada_wire_kafka::messages::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
 };
-use levada_wire_kafka::{ErrorCode, Reader, Records, WireError, Writer};
+use levada_wire_kafka::{ErrorCode, KStr, Reader, Records, Uuid, WireError, Writer};
 
 use crate::call::Call;
 use crate::dispatch::{Done, Handling, Incoming, Outcome};
@@ -47,7 +47,6 @@ struct Answer {
 
 /// Submits what is right; on return its order is fixed.
 async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<AppendTicket>) {
-    let by_id = call.version >= IDS_FROM;
     let refused = refuse_all(&request);
     let (mut entries, mut slots) = (Vec::new(), Vec::new());
     let mut responses = Vec::with_capacity(request.topic_data.len());
@@ -64,10 +63,7 @@ async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<AppendTi
             };
             slots.push(checked.map(|(index, records)| {
                 entries.push(AppendEntry {
-                    topic: match by_id {
-                        true => TopicRef::Id(model_id(topic.topic_id)),
-                        false => TopicRef::Name(topic.name.to_string()),
-                    },
+                    topic: reference(call, &topic.name, topic.topic_id),
                     partition: index,
                     records,
                 });
@@ -116,10 +112,18 @@ fn one_batch(partition: PartitionProduceData) -> Result<(i32, Bytes), Refusal> {
             "each partition must come with one record batch; this has none",
         ));
     }
-    let header = BatchHeader::parse(&records).map_err(|error| {
-        let error = AppendError::from(error);
-        Refusal::new(of_append(&error), error.to_string())
+    let header = BatchHeader::parse(&records).map_err(|error| match error {
+        BatchError::Truncated => invalid("the record batch is cut short"),
+        other => {
+            let error = AppendError::from(other);
+            Refusal::new(of_append(&error), error.to_string())
+        }
     })?;
+    if header.base_offset != 0 {
+        return Err(invalid(
+            "the base offset of a batch from a client must be 0",
+        ));
+    }
     match header.total_bytes() {
         bytes if bytes > records.len() => Err(invalid("the record batch is cut short")),
         bytes if bytes < records.len() => Err(invalid(
@@ -136,19 +140,24 @@ impl Answer {
             None => Vec::new(),
         };
         let mut failed = false;
-        let partitions = self.response.responses.iter_mut();
-        let partitions = partitions.flat_map(|topic| &mut topic.partition_responses);
-        for (partition, slot) in partitions.zip(self.slots) {
-            let result = slot.and_then(|at| match results.get(at) {
-                Some(Ok(appended)) => Ok(*appended),
-                Some(Err(error)) => Err(Refusal::new(of_append(error), error.to_string())),
-                None => {
-                    let message = "the service is stopping";
-                    Err(Refusal::new(ErrorCode::KafkaStorageError, message))
+        let mut slots = self.slots.into_iter();
+        for topic in &mut self.response.responses {
+            for (partition, slot) in topic.partition_responses.iter_mut().zip(&mut slots) {
+                match slot.map(|at| settled(results.get(at))) {
+                    Ok(Ok(appended)) => succeed(partition, &appended),
+                    Ok(Err(refusal)) => {
+                        failed = true;
+                        fail(call, partition, refusal);
+                        // As in Kafka, a log that refuses tells where it begins.
+                        let name = reference(call, &topic.name, topic.topic_id);
+                        partition.log_start_offset = log_start(call, &name, partition.index).await;
+                    }
+                    Err(refusal) => {
+                        failed = true;
+                        fail(call, partition, refusal);
+                    }
                 }
-            });
-            failed |= result.is_err();
-            fill(call, partition, result);
+            }
         }
         match (self.acks, failed) {
             (0, true) => Done::Close("a produce without acks failed"),
@@ -158,19 +167,41 @@ impl Answer {
     }
 }
 
-fn fill(call: &Call, partition: &mut PartitionProduceResponse, result: Result<Appended, Refusal>) {
+fn reference(call: &Call, name: &KStr, topic_id: Uuid) -> TopicRef {
+    match call.version >= IDS_FROM {
+        true => TopicRef::Id(model_id(topic_id)),
+        false => TopicRef::Name(name.to_string()),
+    }
+}
+
+fn settled(result: Option<&Result<Appended, AppendError>>) -> Result<Appended, Refusal> {
     match result {
-        Ok(appended) => {
-            partition.base_offset = appended.base_offset.0;
-            partition.log_append_time_ms = appended.append_time_ms.unwrap_or(-1);
-            partition.log_start_offset = appended.log_start.0;
-        }
-        Err(refusal) => {
-            partition.error_code = call.code(refusal.code);
-            partition.base_offset = -1;
-            partition.error_message = text(refusal.message);
+        Some(Ok(appended)) => Ok(*appended),
+        Some(Err(error)) => Err(Refusal::new(of_append(error), error.to_string())),
+        None => {
+            let message = "the service is stopping";
+            Err(Refusal::new(ErrorCode::KafkaStorageError, message))
         }
     }
+}
+
+async fn log_start(call: &Call, topic: &TopicRef, partition: i32) -> i64 {
+    let start = call
+        .engine()
+        .find_offset(topic, partition, OffsetSpec::Earliest);
+    start.await.map_or(-1, |found| found.offset)
+}
+
+fn succeed(partition: &mut PartitionProduceResponse, appended: &Appended) {
+    partition.base_offset = appended.base_offset.0;
+    partition.log_append_time_ms = appended.append_time_ms.unwrap_or(-1);
+    partition.log_start_offset = appended.log_start.0;
+}
+
+fn fail(call: &Call, partition: &mut PartitionProduceResponse, refusal: Refusal) {
+    partition.error_code = call.code(refusal.code);
+    partition.base_offset = -1;
+    partition.error_message = text(refusal.message);
 }
 
 /// Answers versions 0-2, whose bodies our tables do not hold: UNSUPPORTED_VERSION for each

@@ -121,11 +121,12 @@ async fn damaged_batches_are_refused_with_kafkas_codes() {
         ("format v9", change(16, 9), ErrorCode::CorruptMessage),
         ("length", change(8, 0x80), ErrorCode::CorruptMessage),
         ("none", Bytes::new(), ErrorCode::InvalidRecord),
+        ("base offset", change(7, 7), ErrorCode::InvalidRecord),
         ("two", two, ErrorCode::InvalidRecord),
         (
             "short",
             Bytes::from_static(&[0; 5]),
-            ErrorCode::CorruptMessage,
+            ErrorCode::InvalidRecord,
         ),
     ];
     for (name, records, error) in cases {

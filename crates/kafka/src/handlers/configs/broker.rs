@@ -1,11 +1,13 @@
 //! The broker's settings under Kafka's names: what clients and tools look up. They come from our
 //! own configuration and cannot be changed over the protocol.
 
+use levada_engine::EngineSettings;
 use levada_model::limits;
 
 use super::Source;
 use crate::NODE_ID;
 use crate::call::Call;
+use crate::settings::KafkaSettings;
 
 /// One setting of the broker.
 pub struct BrokerSetting {
@@ -46,22 +48,29 @@ impl BrokerSetting {
 
 /// All of them, by name.
 pub fn settings(call: &Call) -> Vec<BrokerSetting> {
-    let mut all = own_settings(call);
+    let engine = EngineSettings::default();
+    let mut all = own_settings(call.settings(), call.engine().settings());
+    // What stands at its default is told as such.
+    let defaults = own_settings(&KafkaSettings::default(), &engine);
+    for (setting, default) in all.iter_mut().zip(defaults) {
+        if setting.value == default.value {
+            setting.source = Source::Default;
+        }
+    }
+    let (host, port) = call.endpoint();
+    all.push(BrokerSetting::own(
+        "advertised.listeners",
+        STRING,
+        format!("PLAINTEXT://{host}:{port}"),
+        "The address that this client is told to connect to.",
+    ));
     all.extend(fixed_settings());
     all.sort_by_key(|setting| setting.name);
     all
 }
 
-fn own_settings(call: &Call) -> Vec<BrokerSetting> {
-    let settings = call.settings();
-    let (host, port) = call.endpoint();
+fn own_settings(settings: &KafkaSettings, engine: &EngineSettings) -> Vec<BrokerSetting> {
     vec![
-        BrokerSetting::own(
-            "advertised.listeners",
-            STRING,
-            format!("PLAINTEXT://{host}:{port}"),
-            "The address that this client is told to connect to.",
-        ),
         BrokerSetting::own(
             "auto.create.topics.enable",
             BOOL,
@@ -89,7 +98,7 @@ fn own_settings(call: &Call) -> Vec<BrokerSetting> {
         BrokerSetting::own(
             "num.partitions",
             INT,
-            call.engine().settings().num_partitions,
+            engine.num_partitions,
             "Partitions of a topic that is created without a number.",
         ),
         BrokerSetting::own(

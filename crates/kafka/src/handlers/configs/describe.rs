@@ -1,12 +1,13 @@
 //! DescribeConfigs 1-4 (KIP-133, KIP-569).
 
-use levada_engine::{Engine, TopicRef, TopicSetting};
+use levada_engine::{TopicRef, TopicSetting};
 use levada_wire_kafka::messages::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
     DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use levada_wire_kafka::{ErrorCode, KStr};
 
+use super::super::metadata::find_or_create;
 use super::broker::{self, BrokerSetting};
 use super::{BROKER, Source, TOPIC, type_code, type_name};
 use crate::NODE_ID;
@@ -18,11 +19,12 @@ pub async fn handle(call: &Call, request: DescribeConfigsRequest) -> DescribeCon
         synonyms: request.include_synonyms,
         docs: request.include_documentation,
     };
-    let resources = request.resources.into_iter();
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in request.resources {
+        results.push(describe(call, resource, extras).await);
+    }
     DescribeConfigsResponse {
-        results: resources
-            .map(|resource| describe(call, resource, extras))
-            .collect(),
+        results,
         ..Default::default()
     }
 }
@@ -34,14 +36,14 @@ struct Extras {
     docs: bool,
 }
 
-fn describe(
+async fn describe(
     call: &Call,
     resource: DescribeConfigsResource,
     extras: Extras,
 ) -> DescribeConfigsResult {
     let name = &resource.resource_name;
     let configs = match resource.resource_type {
-        TOPIC => of_topic(call.engine(), name, extras),
+        TOPIC => of_topic(call, name, extras).await,
         BROKER => of_broker(call, name, extras),
         other => {
             let message = format!("there are no settings of a {} resource", type_name(other));
@@ -65,12 +67,17 @@ fn describe(
     }
 }
 
-fn of_topic(
-    engine: &Engine,
+async fn of_topic(
+    call: &Call,
     name: &str,
     extras: Extras,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
-    let settings = engine.topic_configs(&TopicRef::Name(name.to_owned()))?;
+    // A name that no topic can have is named as such.
+    let found = find_or_create(call, name, false).await;
+    found.map_err(|error| Refusal::new(error, format!("there is no topic `{name}`")))?;
+    let settings = call
+        .engine()
+        .topic_configs(&TopicRef::Name(name.to_owned()))?;
     Ok(settings
         .into_iter()
         .map(|setting| topic_field(setting, extras))
