@@ -437,7 +437,8 @@ impl Consumer {
     ///
     /// # Errors
     /// Those of the look-up; [`ClientError::Invalid`] if the policy is to fail.
-    pub(crate) async fn reset_offset(&self, topic: &str, partition: i32) -> ClientResult<i64> {
+    // `&mut`, so that the future is Send: what is being fetched cannot be shared between threads.
+    pub(crate) async fn reset_offset(&mut self, topic: &str, partition: i32) -> ClientResult<i64> {
         let at = match self.options.reset {
             ResetTo::Earliest => OffsetAt::Earliest,
             ResetTo::Latest => OffsetAt::Latest,
