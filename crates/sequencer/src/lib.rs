@@ -30,7 +30,7 @@ impl Default for SequencerSettings {
         SequencerSettings {
             snapshot_every_bytes: 256 * 1024 * 1024,
             snapshot_slice_rows: 256,
-            commits_in_flight_max: 4,
+            commits_in_flight_max: 16,
             proposals_max: 100_000,
         }
     }
