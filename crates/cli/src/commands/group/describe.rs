@@ -115,7 +115,11 @@ fn put_together(
 ) -> Description {
     let owner = |spot: &Spot| {
         let holds = |member: &&levada_client::admin::GroupMember| member.assigned.contains(spot);
-        group.members.iter().find(holds).map(|member| member.id.clone())
+        group
+            .members
+            .iter()
+            .find(holds)
+            .map(|member| member.id.clone())
     };
     let partitions: Vec<PartitionRow> = standings
         .iter()
@@ -130,9 +134,8 @@ fn put_together(
             member_id: owner(spot),
         })
         .collect();
-    let worst = |of: fn(&PartitionRow) -> Option<f64>| {
-        partitions.iter().filter_map(of).reduce(f64::max)
-    };
+    let worst =
+        |of: fn(&PartitionRow) -> Option<f64>| partitions.iter().filter_map(of).reduce(f64::max);
     Description {
         lag_records: partitions.iter().map(|row| row.lag_records).sum(),
         lag_seconds: worst(|row| row.lag_seconds),
@@ -168,14 +171,21 @@ impl Description {
     fn text(&self) -> String {
         let count = |records: i64| show_count(u64::try_from(records).unwrap_or(0));
         let mut partitions = Table::new(&[
-            "topic", ">partition", ">committed", ">end", ">lag", ">waiting", ">behind newest",
+            "topic",
+            ">partition",
+            ">committed",
+            ">end",
+            ">lag",
+            ">waiting",
+            ">behind newest",
             "member",
         ]);
         for row in &self.partitions {
             partitions.row([
                 row.topic.clone(),
                 row.partition.to_string(),
-                row.committed_offset.map_or("-".to_owned(), |offset| offset.to_string()),
+                row.committed_offset
+                    .map_or("-".to_owned(), |offset| offset.to_string()),
                 row.end_offset.to_string(),
                 count(row.lag_records),
                 show_span(row.lag_seconds),

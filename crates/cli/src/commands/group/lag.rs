@@ -71,7 +71,9 @@ pub async fn standings(
     let mut standings = BTreeMap::new();
     for (topic, partitions) in by_topic {
         let Ok(known) = client.topic(topic, false).await else {
-            context.say(format!("Topic '{topic}' is gone; the group's offsets in it are left out."));
+            context.say(format!(
+                "Topic '{topic}' is gone; the group's offsets in it are left out."
+            ));
             continue;
         };
         let partitions: Vec<i32> = partitions
@@ -79,9 +81,15 @@ pub async fn standings(
             .filter(|partition| known.partition(*partition).is_ok())
             .collect();
         let ends = ends(client, topic, &partitions).await?;
-        let newest: Vec<_> = partitions.iter().map(|p| (*p, OffsetAt::MaxTimestamp)).collect();
+        let newest: Vec<_> = partitions
+            .iter()
+            .map(|p| (*p, OffsetAt::MaxTimestamp))
+            .collect();
         // Old brokers cannot tell the newest record's time.
-        let newest = client.list_offsets(topic, &newest).await.unwrap_or_default();
+        let newest = client
+            .list_offsets(topic, &newest)
+            .await
+            .unwrap_or_default();
         for (index, (partition, (start, end))) in partitions.iter().zip(ends).enumerate() {
             let spot = (topic.to_owned(), *partition);
             let standing = Standing {
@@ -112,7 +120,10 @@ async fn sample_times(
         .iter()
         .filter(|(_, standing)| standing.lag() > 0)
         .map(|((topic, partition), standing)| {
-            let from = standing.committed.unwrap_or(standing.start).max(standing.start);
+            let from = standing
+                .committed
+                .unwrap_or(standing.start)
+                .max(standing.start);
             (topic.clone(), *partition, from)
         })
         .collect();

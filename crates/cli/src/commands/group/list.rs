@@ -25,7 +25,12 @@ impl Report for Groups {
     fn table(&self) -> Table {
         let mut table = Table::new(&["group", "state", "kind", ">coordinator"]);
         for row in &self.0 {
-            let cells = [&row.group, &row.state, &row.kind, &row.coordinator.to_string()];
+            let cells = [
+                &row.group,
+                &row.state,
+                &row.kind,
+                &row.coordinator.to_string(),
+            ];
             table.row(cells.map(String::as_str));
         }
         table

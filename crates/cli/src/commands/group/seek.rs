@@ -36,7 +36,8 @@ impl Report for Moves {
             table.row([
                 row.topic.clone(),
                 row.partition.to_string(),
-                row.before_offset.map_or("-".to_owned(), |offset| offset.to_string()),
+                row.before_offset
+                    .map_or("-".to_owned(), |offset| offset.to_string()),
                 row.after_offset.to_string(),
                 change.map_or("-".to_owned(), |change| format!("{change:+}")),
             ]);
