@@ -14,6 +14,7 @@ use levada_catalog::{
 use levada_model::{
     BatchHeader, Extent, PartitionId, ProducerEpoch, ProducerId, Sequence, batch, limits,
 };
+use levada_records::Batch;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -44,6 +45,7 @@ struct Target {
     partition: PartitionId,
     batch_bytes_max: usize,
     log_append_time: bool,
+    compacts: bool,
     timestamp_before_max_ms: i64,
     timestamp_after_max_ms: i64,
 }
@@ -134,6 +136,7 @@ fn target(state: &State, entry: &AppendEntry) -> Result<Target, AppendError> {
         partition,
         batch_bytes_max: topic.config.max_message_bytes as usize,
         log_append_time: topic.config.log_append_time,
+        compacts: topic.config.compacts,
         timestamp_before_max_ms: topic.config.timestamp_before_max_ms,
         timestamp_after_max_ms: topic.config.timestamp_after_max_ms,
     })
@@ -182,6 +185,9 @@ fn pending(
     if header.is_transactional() {
         return Err(AppendError::Transactional);
     }
+    if target.compacts {
+        check_keys(&bytes)?;
+    }
     let max_timestamp_ms = newest_timestamp(&bytes, header)?;
     let too_old = now_ms.saturating_sub(max_timestamp_ms) > target.timestamp_before_max_ms;
     let too_new = max_timestamp_ms.saturating_sub(now_ms) > target.timestamp_after_max_ms;
@@ -215,6 +221,23 @@ fn pending(
         bytes,
     })
 }
+
+/// A compacted topic keeps the newest record of each key, so each record must have one. The only
+/// rule that needs the records themselves.
+fn check_keys(bytes: &Bytes) -> Result<(), AppendError> {
+    let invalid = |why: String| AppendError::InvalidBatch(why);
+    let batch = Batch::decode(bytes, COMPACTED_BYTES_MAX).map_err(|e| invalid(e.to_string()))?;
+    for record in batch.records() {
+        if record.map_err(|e| invalid(e.to_string()))?.key.is_none() {
+            let why = "the topic is compacted, so that every record needs a key";
+            return Err(invalid(why.into()));
+        }
+    }
+    Ok(())
+}
+
+/// What the records of one batch for a compacted topic may take when they are decompressed.
+const COMPACTED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The header's max timestamp; some clients leave it out, then the records tell.
 fn newest_timestamp(bytes: &Bytes, header: &BatchHeader) -> Result<i64, AppendError> {

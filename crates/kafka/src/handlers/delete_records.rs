@@ -2,6 +2,7 @@
 
 use levada_engine::{AdminError, TopicRef};
 use levada_model::Offset;
+use levada_wire_kafka::ErrorCode;
 use levada_wire_kafka::messages::{
     DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest,
     DeleteRecordsResponse, DeleteRecordsTopicResult,
@@ -19,9 +20,15 @@ pub async fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecords
         let name = TopicRef::Name(topic.name.to_string());
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in topic.partitions {
-            let (error_code, low_watermark) = match delete(call, &name, &asked).await {
+            let deleted = match keeps_all(call, &name) {
+                true => Err(ErrorCode::PolicyViolation),
+                false => delete(call, &name, &asked)
+                    .await
+                    .map_err(|error| of_admin(&error)),
+            };
+            let (error_code, low_watermark) = match deleted {
                 Ok(start) => (0, start.0),
-                Err(error) => (call.code(of_admin(&error)), -1),
+                Err(error) => (call.code(error), -1),
             };
             partitions.push(DeleteRecordsPartitionResult {
                 partition_index: asked.partition_index,
@@ -38,6 +45,15 @@ pub async fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecords
         topics,
         ..Default::default()
     }
+}
+
+/// Whether the topic is compacted only: then records go by their keys, not by their age.
+fn keeps_all(call: &Call, topic: &TopicRef) -> bool {
+    let info = call.engine().topic(topic);
+    info.is_some_and(|info| {
+        let mut configs = info.configs.iter();
+        configs.any(|(name, value)| name == "cleanup.policy" && !value.contains("delete"))
+    })
 }
 
 async fn delete(

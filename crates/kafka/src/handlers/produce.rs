@@ -20,6 +20,14 @@ use crate::errors::{NO_TRANSACTIONS, Refusal, model_id, of_append, text};
 const VERSION_MIN: i16 = 3;
 /// The first version that names topics by id.
 const IDS_FROM: i16 = 13;
+/// With these errors Kafka tells where the log begins: its rules on content refused the batch.
+const TELL_LOG_START: [ErrorCode; 5] = [
+    ErrorCode::InvalidRecord,
+    ErrorCode::InvalidTimestamp,
+    ErrorCode::OutOfOrderSequenceNumber,
+    ErrorCode::DuplicateSequenceNumber,
+    ErrorCode::InvalidProducerEpoch,
+];
 
 pub fn handle(incoming: Incoming) -> Handling {
     Box::pin(async move {
@@ -147,8 +155,11 @@ impl Answer {
                     Ok(Ok(appended)) => succeed(partition, &appended),
                     Ok(Err(refusal)) => {
                         failed = true;
+                        let tells = TELL_LOG_START.contains(&refusal.code);
                         fail(call, partition, refusal);
-                        // As in Kafka, a log that refuses tells where it begins.
+                        if !tells {
+                            continue;
+                        }
                         let name = reference(call, &topic.name, topic.topic_id);
                         partition.log_start_offset = log_start(call, &name, partition.index).await;
                     }

@@ -450,6 +450,38 @@ async fn the_cluster_its_partitions_and_their_sizes_are_described() {
 }
 
 #[tokio::test]
+async fn a_compacted_topic_needs_keys_and_keeps_its_records() {
+    let service = start().await;
+    let mut client = service.connect().await;
+    let mut compacted = topic("t", 1);
+    compacted.configs = vec![config("cleanup.policy", "compact")];
+    client.call(&create(vec![compacted]), 7).await;
+    let keyless = client.call(&produce("t", 0, -1, batch(&["v"])), 9).await;
+    let invalid = ErrorCode::InvalidRecord.code();
+    assert_eq!(produced(&keyless).error_code, invalid);
+    assert_eq!(produced(&keyless).log_start_offset, 0);
+    let request = produce("t", 0, -1, keyed_batch(Some("k"), &["v"]));
+    let keyed = client.call(&request, 9).await;
+    assert_eq!(
+        (produced(&keyed).error_code, produced(&keyed).base_offset),
+        (0, 0)
+    );
+    let delete = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: KStr::from_static("t"),
+            partitions: vec![DeleteRecordsPartition {
+                partition_index: 0,
+                offset: 1,
+            }],
+        }],
+        ..Default::default()
+    };
+    let answer = client.call(&delete, 2).await;
+    let refused = ErrorCode::PolicyViolation.code();
+    assert_eq!(answer.topics[0].partitions[0].error_code, refused);
+}
+
+#[tokio::test]
 async fn requests_and_errors_are_counted() {
     let service = start().await;
     let mut client = service.connect().await;

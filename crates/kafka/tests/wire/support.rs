@@ -125,10 +125,15 @@ impl Client {
 
 /// One batch of records with these values.
 pub fn batch(values: &[&str]) -> Bytes {
+    keyed_batch(None, values)
+}
+
+pub fn keyed_batch(key: Option<&str>, values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None);
     for value in values {
         builder.push(&NewRecord {
             timestamp_ms: 1_700_000_000_000,
+            key: key.map(str::as_bytes),
             value: Some(value.as_bytes()),
             ..Default::default()
         });
