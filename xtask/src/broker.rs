@@ -35,8 +35,11 @@ impl Drop for Broker {
     }
 }
 
-/// The release binary that tests start.
+/// The release binary that tests start; `LEVADA_BIN` names another one.
 pub fn levada_binary() -> PathBuf {
+    if let Some(binary) = std::env::var_os("LEVADA_BIN") {
+        return binary.into();
+    }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| process::repository().join("target"), PathBuf::from);
     target.join("release/levada")

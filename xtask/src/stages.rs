@@ -13,7 +13,7 @@ use crate::tidy;
 
 /// The short forms of `cargo xtask kill` (200 rounds by hand) and `power` (50).
 const KILL_ROUNDS: u32 = 40;
-const POWER_ROUNDS: u32 = 20;
+const POWER_ROUNDS: u32 = 12;
 
 /// One stage: its name for `--only`, a line that says what it does, and how it runs.
 pub struct Stage {

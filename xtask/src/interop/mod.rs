@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::{Broker, Kind};
 use crate::process;
+use crate::proofs;
 use crate::report::Tally;
 use crate::toolchain;
 use clients::Client;
@@ -72,6 +73,9 @@ pub fn run(options: &Options) -> Result<Tally> {
 /// As [`run`].
 pub fn run_clients(options: &Options) -> Result<(Vec<Outcome>, Tally)> {
     let chosen = choose(options.client.as_deref())?;
+    if options.against == Kind::Levada {
+        proofs::build_levada()?;
+    }
     let folder = work_folder();
     fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&folder)?;

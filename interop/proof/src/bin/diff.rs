@@ -61,6 +61,15 @@ fn main() -> Result<()> {
             println!("{name}\n  kafka:  {outcome}");
         }
     }
+    let to_mend = reviewed
+        .difference
+        .iter()
+        .filter(|one| one.reason.starts_with("To mend"));
+    println!(
+        "{} reasons to differ, {} of them to mend",
+        reviewed.difference.len(),
+        to_mend.count()
+    );
     let failed = compare(&kafka, &levada, &reviewed);
     println!(
         "{} passed, {failed} failed",

@@ -34,6 +34,7 @@ pub fn run(session: &mut Session) -> Result<()> {
     offsets::run(session);
     configs::run(session);
     groups::run(session)?;
+    produce::bumps(session);
     refused::run(session);
     topics::delete(session);
     Ok(())

@@ -57,6 +57,8 @@ pub fn run(session: &mut Session) {
 fn refused(session: &mut Session) {
     let good = || batch::plain(1, FIRST_MS);
     send(session, "unknown topic", UNKNOWN, 0, good());
+    // For what only one of the brokers may take.
+    make(session, "aside", 1, &[]);
     let request = one(session, UNKNOWN, 0, Some(good()));
     session.call("unknown id", 13, &request);
     send(session, "unknown partition", TOPIC, 99, good());
@@ -73,7 +75,7 @@ fn refused(session: &mut Session) {
     send(session, "empty records", TOPIC, 1, Bytes::new());
     let request = ProduceRequest {
         transactional_id: Some("tx".into()),
-        ..one(session, TOPIC, 1, Some(good()))
+        ..one(session, "aside", 0, Some(good()))
     };
     session.call("a transactional id and a plain batch", 9, &request);
     let empty = ProduceRequest {
@@ -149,8 +151,15 @@ fn spoilt(session: &mut Session) {
         ),
         ("no record", batch::rewrite(&good, 57, &0_i32.to_be_bytes())),
     ];
-    for (what, records) in cases {
-        send(session, what, TOPIC, 1, records.clone());
+    // Each in a partition of its own, so that one that is taken does not move the others.
+    make(
+        session,
+        "spoilt",
+        i32::try_from(cases.len()).unwrap_or(1),
+        &[],
+    );
+    for (index, (what, records)) in (0..).zip(cases) {
+        send(session, what, "spoilt", index, records.clone());
     }
 }
 
@@ -197,7 +206,6 @@ fn idempotent(session: &mut Session) {
         send(session, what, "idempotent", 0, from(epoch, sequence, count));
     }
     strangers(session);
-    bumps(session, &init, id);
 }
 
 /// Producers that the broker has no state of.
@@ -237,7 +245,16 @@ fn strangers(session: &mut Session) {
 }
 
 /// InitProducerId of a producer that exists, which needs a transactional id.
-fn bumps(session: &mut Session, init: &InitProducerIdRequest, id: i64) {
+pub fn bumps(session: &mut Session) {
+    let init = InitProducerIdRequest {
+        transactional_id: None,
+        transaction_timeout_ms: 60_000,
+        ..InitProducerIdRequest::default()
+    };
+    let Some(answer) = session.call("to be bumped", 4, &init) else {
+        return;
+    };
+    let id = answer.producer_id;
     let bump = |producer_id, producer_epoch| InitProducerIdRequest {
         producer_id,
         producer_epoch,
@@ -270,14 +287,14 @@ fn limits(session: &mut Session) {
     make(
         session,
         "compacted",
-        1,
+        2,
         &[("cleanup.policy", Some("compact"))],
     );
     send(
         session,
         "no key on a compacted topic",
         "compacted",
-        0,
+        1,
         value(5),
     );
     send(
@@ -326,5 +343,11 @@ fn limits(session: &mut Session) {
         0,
         batch::plain(1, 32_503_680_000_000),
     );
-    send(session, "a negative time", TOPIC, 1, batch::plain(1, -1));
+    send(
+        session,
+        "a negative time",
+        "stamped",
+        0,
+        batch::plain(1, -1),
+    );
 }

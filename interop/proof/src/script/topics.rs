@@ -45,6 +45,27 @@ pub fn make(session: &mut Session, name: &str, partitions: i32, configs: &[(&str
     session.until(9, &metadata(&[name]), |answer| {
         answer.topics.iter().all(|topic| topic.error_code == 0)
     });
+    // A partition that metadata has may not take a record yet.
+    let latest = ListOffsetsRequest {
+        replica_id: -1,
+        topics: vec![ListOffsetsTopic {
+            name: name.into(),
+            partitions: (0..partitions)
+                .map(|partition_index| ListOffsetsPartition {
+                    partition_index,
+                    timestamp: -1,
+                    ..ListOffsetsPartition::default()
+                })
+                .collect(),
+        }],
+        ..ListOffsetsRequest::default()
+    };
+    session.until(8, &latest, |answer| {
+        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions
+            .into_iter()
+            .all(|partition| partition.error_code == 0)
+    });
 }
 
 pub fn run(session: &mut Session) {
