@@ -82,6 +82,8 @@ pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
     let mut cargo = process::cargo();
     cargo.args([
         "run",
+        // What it reads back is millions of records.
+        "--release",
         "--quiet",
         "--package",
         "levada-proof",

@@ -14,6 +14,8 @@ use crate::connection::Connection;
 pub const GROUP: &str = "raw-committer";
 const RECONNECT_WAIT: Duration = Duration::from_millis(5);
 
+const PACE: Duration = Duration::from_millis(1);
+
 /// Commits until the ledger says stop.
 pub fn run(address: &str, ledger: &Ledger) {
     let mut offset = 0;
@@ -51,6 +53,7 @@ fn talk(connection: &mut Connection, offset: &mut i64, ledger: &Ledger) -> Resul
         {
             bail!("OffsetCommit: {answer:?}");
         }
+        thread::sleep(PACE);
         ledger.commit(GROUP, &(RAW_TOPIC.to_owned(), 0), *offset);
     }
     Ok(())

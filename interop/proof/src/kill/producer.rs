@@ -38,6 +38,9 @@ struct Writer<'a> {
     ledger: &'a Ledger,
 }
 
+/// After each batch: what matters is how often it is killed, not how much there is to read back.
+const PACE: Duration = Duration::from_millis(1);
+
 /// Writes until the ledger says stop. Ends early only at a violation.
 pub fn run(address: &str, partition: i32, random: Random, ledger: &Ledger) {
     let mut writer = Writer {
@@ -92,6 +95,7 @@ impl Writer<'_> {
             if !self.settle(&answer)? {
                 return Ok(());
             }
+            thread::sleep(PACE);
         }
         Ok(())
     }
