@@ -331,6 +331,24 @@ async fn a_small_budget_slows_clients_down_and_loses_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_never_reads_is_let_go_with_its_answers() {
+    let service = start_with(impatient()).await;
+    let mut client = service.connect().await;
+    client.call(&metadata(&["t"]), 9).await;
+    let large = "z".repeat(900_000);
+    let answer = client.call(&produce("t", 0, -1, batch(&[&large])), 9).await;
+    assert_eq!(produced(&answer).error_code, 0);
+    // More than the sockets' buffers hold.
+    for _ in 0..40 {
+        client.send(&fetch("t", 0, 0), 11).await;
+    }
+    while service.listener.clients().count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(service.listener.bytes_in_flight(), (0, 0));
+}
+
 #[test]
 fn random_frames_never_stop_the_service() {
     let runtime = tokio::runtime::Builder::new_current_thread()
