@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use levada_env::{
-    Env, Fs,
+    Env,
     fault::{Crash, FaultFs},
     port::Urgency,
 };

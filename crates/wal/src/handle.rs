@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use levada_env::Env;
@@ -372,6 +373,7 @@ fn writer_at(
         },
         commands: tail.commands,
         unclosed: tail.unclosed,
+        probed: Duration::ZERO,
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Writer {
     pub(crate) commands: Vec<CommandCopy>,
     /// The last group written carries appends and no marker has closed it.
     pub(crate) unclosed: bool,
+    /// When a full disk was met or looked at last.
+    pub(crate) probed: Duration,
 }
 
 enum Job {
@@ -86,6 +88,13 @@ impl Writer {
         if state.fatal.is_some() || state.stopping == Stopping::Drop {
             return Job::Next(Next::Stop);
         }
+        // By the time, not by idleness: the reserve may be in steady use.
+        if state.full
+            && state.stopping == Stopping::No
+            && self.env.monotonic().saturating_sub(self.probed) >= self.config.full_retry
+        {
+            return Job::Probe;
+        }
         let open_position = state.open.as_ref().map(|open| open.position);
         let wanted = open_position.is_some_and(|position| state.wanted > position);
         if state.closed.is_empty() && (wanted || idle || state.stopping == Stopping::Seal) {
@@ -100,11 +109,7 @@ impl Writer {
                 .map_or(Job::Next(Next::Stop), Job::Group);
         }
         if state.full {
-            return if idle {
-                Job::Probe
-            } else {
-                Job::Next(Next::Wait(Some(self.config.full_retry)))
-            };
+            return Job::Next(Next::Wait(Some(self.config.full_retry)));
         }
         if !self.unclosed {
             return Job::Next(Next::Wait(None));
@@ -271,6 +276,7 @@ impl Writer {
     /// sees a part of it, and only then says so.
     fn take_back(&mut self, group: &Group) -> io::Result<()> {
         WalMetrics::add(&self.shared.metrics.full_events, 1);
+        self.probed = self.env.monotonic();
         let path = self.files.path(group.file);
         if group.position > group.file {
             if let Some(current) = &self.current {
@@ -333,6 +339,7 @@ impl Writer {
 
     /// Looks whether the full disk has room again.
     fn probe_space(&mut self) {
+        self.probed = self.env.monotonic();
         let wanted = self.config.group_bytes_max * 2;
         let available = self.env.fs().available_bytes(self.files.dir()).unwrap_or(0);
         if available >= wanted.max(BLOCK_BYTES) {

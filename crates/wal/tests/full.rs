@@ -184,3 +184,22 @@ fn a_full_disk_at_the_start_of_a_file_goes_back_to_the_one_before() {
         }
     });
 }
+
+#[test]
+fn space_is_noticed_while_the_reserve_is_in_steady_use() {
+    run(async {
+        let fs = FaultFs::new(1);
+        fs.set_capacity(Some(2 << 20));
+        let (env, wal) = open(&fs);
+        fill(&fs);
+        let a = append(&wal, "a", 20_000).unwrap();
+        assert!(matches!(wal.sync_to(a).await, Err(WalError::Full)));
+        fs.remove_file(Path::new("/hog")).unwrap();
+        for n in 0..10 {
+            let kept = set_aside(&wal, &format!("commit {n}")).unwrap();
+            wal.sync_to(kept).await.unwrap();
+            env.sleep(Duration::from_millis(100)).await;
+        }
+        assert!(!wal.is_full());
+    });
+}
