@@ -29,6 +29,8 @@ pub(crate) struct Inner {
     pub groups: Groups,
     pub metrics: Arc<EngineMetrics>,
     pub closing: AtomicBool,
+    /// Nobody waits for records any more.
+    pub draining: AtomicBool,
     pub stop: Notify,
     pub committer_done: Notify,
 }
@@ -67,6 +69,7 @@ impl Engine {
             groups,
             metrics: Arc::default(),
             closing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             stop: Notify::new(),
             committer_done: Notify::new(),
         });
@@ -116,8 +119,7 @@ impl Engine {
         if self.inner.closing.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.inner.watchers.wake_all();
-        self.inner.groups.close();
+        self.wake_waiting();
         self.inner.stop.notify_one();
         self.inner.accumulator.close();
         done.await;
@@ -127,6 +129,7 @@ impl Engine {
     /// Answers long polls, and members that wait for a rebalance, at once from now on: the service
     /// drains.
     pub fn wake_waiting(&self) {
+        self.inner.draining.store(true, Ordering::SeqCst);
         self.inner.watchers.wake_all();
         self.inner.groups.close();
     }

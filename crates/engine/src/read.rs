@@ -45,7 +45,7 @@ impl Engine {
         let inner = &self.inner;
         let deadline = inner.env.monotonic() + request.max_wait;
         let mut plans = inner.plan(&request);
-        while !is_enough(&plans, request.min_bytes) && !inner.is_closing() {
+        while !is_enough(&plans, request.min_bytes) && !inner.is_draining() {
             let left = deadline.saturating_sub(inner.env.monotonic());
             if left.is_zero() {
                 break;
@@ -63,6 +63,10 @@ fn is_enough(plans: &Plans, min_bytes: usize) -> bool {
 }
 
 impl Inner {
+    fn is_draining(&self) -> bool {
+        self.draining.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     fn plan(&self, request: &ReadRequest) -> Plans {
         self.sequencer.read(|state| {
             let mut left = request.max_bytes;
@@ -84,7 +88,7 @@ impl Inner {
         let watch = self.watchers.watch(partitions);
         // What came between the plan and the watch would wake nobody.
         let plans = self.plan(request);
-        if is_enough(&plans, request.min_bytes) {
+        if is_enough(&plans, request.min_bytes) || self.is_draining() {
             return plans;
         }
         let _ = self.env.timeout(left, watch.changed()).await;
@@ -128,7 +132,10 @@ impl Inner {
         };
         let limit = left.min(plan.bytes_max);
         let spilled = match &plan.run {
-            Some(run) => self.run_entries(run, plan.offset).await?,
+            Some(run) => match self.run_entries(run, plan.offset).await {
+                Ok(entries) => entries,
+                Err(error) => return Err(self.reconsider(plan, plan.offset, None, error)),
+            },
             None => Vec::new(),
         };
         let mut bytes = 0;
@@ -144,7 +151,10 @@ impl Inner {
                 Ok(false) => break,
                 // What was read before the damage is good; the next read meets the damage first.
                 Err(_) if bytes > 0 => break,
-                Err(error) => return Err(self.reconsider(plan, entry, error)),
+                Err(error) => {
+                    let at = entry.base.max(plan.offset);
+                    return Err(self.reconsider(plan, at, Some(entry), error));
+                }
             }
         }
         Ok(slice)
@@ -152,7 +162,14 @@ impl Inner {
 
     /// An extent that cannot be read may be one that retention or rewriting has just let go: then
     /// that is the answer, and not damage.
-    fn reconsider(&self, plan: &Plan, entry: &IndexEntry, error: ReadError) -> ReadError {
+    /// Without an entry it is the plan's run that could not be read.
+    fn reconsider(
+        &self,
+        plan: &Plan,
+        at: Offset,
+        entry: Option<&IndexEntry>,
+        error: ReadError,
+    ) -> ReadError {
         self.sequencer.read(|state| {
             let Some(partition) = state.partition(plan.partition) else {
                 return ReadError::UnknownPartition;
@@ -163,9 +180,10 @@ impl Inner {
                     high_watermark: partition.high_watermark(),
                 };
             }
-            match partition.find(entry.base) {
-                Found::Entry(now) if now.extent == entry.extent => error,
-                Found::Run(_) => error,
+            let run_extent = plan.run.map(|run| run.extent);
+            match partition.find(at) {
+                Found::Entry(now) if entry.is_some_and(|was| was.extent == now.extent) => error,
+                Found::Run(now) if run_extent == Some(now.extent) => error,
                 _ => ReadError::Storage("the records have just moved".into()),
             }
         })

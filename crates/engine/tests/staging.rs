@@ -1,4 +1,5 @@
 //! What becomes of staged bytes when storage refuses, uses a place again, or is damaged.
+#![allow(clippy::disallowed_methods)]
 
 use std::{
     collections::BTreeSet,
@@ -21,6 +22,7 @@ use levada_model::{Extent, Offset, SegmentId};
 use levada_records::{BatchBuilder, Batches, Compression, NewRecord, Producer};
 use levada_sequencer::{Sequencer, SequencerSettings, command_log::memory::MemoryLog};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// A journal of files, as the embedded log has them: a place that was refused is used again.
 #[derive(Default)]
@@ -35,6 +37,8 @@ struct Inner {
     full: bool,
     damaged: BTreeSet<Extent>,
     reads: Vec<Extent>,
+    /// The next read waits for it before it looks.
+    gate: Option<Arc<Notify>>,
 }
 
 impl Files {
@@ -71,15 +75,24 @@ impl Journal for Files {
     }
 
     fn read(&self, extent: Extent) -> PortFuture<'_, Bytes> {
-        let inner = &mut *self.inner.lock();
-        inner.reads.push(extent);
-        let from = extent.position as usize;
-        let found = inner.files[extent.segment.0 as usize]
-            .as_ref()
-            .filter(|_| !inner.damaged.contains(&extent))
-            .and_then(|file| file.get(from..from + extent.length as usize))
-            .map(Bytes::copy_from_slice);
-        Box::pin(async move { found.ok_or(PortError::Corrupt("not there".into())) })
+        let gate = {
+            let mut inner = self.inner.lock();
+            inner.reads.push(extent);
+            inner.gate.take()
+        };
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                gate.notified().await;
+            }
+            let inner = self.inner.lock();
+            let from = extent.position as usize;
+            let found = inner.files[extent.segment.0 as usize]
+                .as_ref()
+                .filter(|_| !inner.damaged.contains(&extent))
+                .and_then(|file| file.get(from..from + extent.length as usize))
+                .map(Bytes::copy_from_slice);
+            found.ok_or(PortError::Corrupt("not there".into()))
+        })
     }
 
     fn delete(&self, segment: SegmentId) -> PortFuture<'_, ()> {
@@ -149,10 +162,10 @@ async fn append(engine: &Engine, topic: &str, value: &str) -> Result<i64, Append
     results.remove(0).map(|appended| appended.base_offset.0)
 }
 
-async fn read(engine: &Engine, offset: i64) -> Result<Vec<String>, ReadError> {
-    let request = ReadRequest {
-        max_wait: Duration::ZERO,
-        min_bytes: 0,
+fn request(offset: i64, max_wait: Duration) -> ReadRequest {
+    ReadRequest {
+        max_wait,
+        min_bytes: 1,
         max_bytes: 1 << 20,
         partitions: vec![ReadPartition {
             topic: named("kept"),
@@ -161,7 +174,11 @@ async fn read(engine: &Engine, offset: i64) -> Result<Vec<String>, ReadError> {
             max_bytes: 1 << 20,
             leader_epoch: -1,
         }],
-    };
+    }
+}
+
+async fn read(engine: &Engine, offset: i64) -> Result<Vec<String>, ReadError> {
+    let request = request(offset, Duration::ZERO);
     let pieces = engine.read(request).await.remove(0)?.pieces.concat();
     let mut seen = Vec::new();
     for batch in Batches::new(Bytes::from(pieces)) {
@@ -235,4 +252,46 @@ async fn a_damaged_batch_of_a_run_does_not_make_each_round_write_the_others_agai
     journal.next_file();
     engine.maintain().await;
     assert_eq!(journal.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_that_a_rewrite_overtakes_is_retried_and_not_called_damaged() {
+    let journal = Arc::new(Files::default());
+    let settings = EngineSettings {
+        index_tail_entries_max: 4,
+        tail_cache_bytes: 0,
+        ..settings()
+    };
+    let engine = start(&journal, settings).await;
+    for n in 0..8 {
+        append(&engine, "kept", &format!("value {n}"))
+            .await
+            .unwrap();
+        append(&engine, "bulk", &"x".repeat(2000)).await.unwrap();
+    }
+    engine.maintain().await;
+    journal.next_file();
+    let gate = Arc::new(Notify::new());
+    journal.inner.lock().gate = Some(Arc::clone(&gate));
+    let mut late = Box::pin(read(&engine, 0));
+    assert!(futures_util::poll!(&mut late).is_pending());
+    engine.delete_topic(&named("bulk")).await.unwrap();
+    engine.maintain().await;
+    assert_eq!(journal.list().await.unwrap().len(), 1);
+    gate.notify_one();
+    assert!(matches!(late.await, Err(ReadError::Storage(_))));
+    assert_eq!(read(&engine, 0).await.unwrap()[0], "value 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_polls_answer_as_soon_as_the_service_drains() {
+    let journal = Arc::new(Files::default());
+    let engine = start(&journal, settings()).await;
+    let mut waiting = Box::pin(engine.read(request(0, Duration::from_secs(60))));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    engine.wake_waiting();
+    let second = Duration::from_secs(1);
+    tokio::time::timeout(second, waiting).await.unwrap();
+    let later = engine.read(request(0, Duration::from_secs(60)));
+    tokio::time::timeout(second, later).await.unwrap();
 }
