@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use levada_server::config::document::default_toml;
+use levada_server::config::document::{default_toml, markdown};
 use levada_server::config::{Layers, Loaded, SETTINGS, Source};
 use serde::Serialize;
 
@@ -29,7 +29,11 @@ enum Command {
         file: PathBuf,
     },
     /// Print a file with every setting, explained
-    Default,
+    Default {
+        /// As the Markdown page of the documentation
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// Runs the command.
@@ -44,9 +48,10 @@ pub async fn run(args: Args, context: Context) -> CliResult {
             context.print(&Shown::new(&loaded))
         }
         Command::Check { file } => check(file, &context),
-        Command::Default => {
+        Command::Default { markdown: page } => {
+            let text = if page { markdown() } else { default_toml() };
             let mut stdout = std::io::stdout().lock();
-            stdout.write_all(default_toml().as_bytes())?;
+            stdout.write_all(text.as_bytes())?;
             Ok(stdout.flush()?)
         }
     }

@@ -30,7 +30,7 @@ pub fn default_toml() -> String {
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
-         <!-- Written by `cargo xtask docs` from the settings table in crates/server. Do not edit. -->\n\n\
+         <!-- Written by `levada config default --markdown > docs/configuration.md`. Do not edit. -->\n\n\
          Every setting can be given in three ways. The flag wins, then the environment, then the file.\n\n\
          - a TOML file, named by `levada serve --config FILE`: `name = value` under `[section]`\n\
          - the environment: `LEVADA_SECTION_NAME`\n\

@@ -108,7 +108,13 @@ impl Figures {
 
 impl Report for Figures {
     fn table(&self) -> Table {
-        let mut table = Table::new(&["carrier", "name", ">flights", ">cancelled", ">average minutes"]);
+        let mut table = Table::new(&[
+            "carrier",
+            "name",
+            ">flights",
+            ">cancelled",
+            ">average minutes",
+        ]);
         for carrier in &self.carriers {
             table.row([
                 carrier.carrier.clone(),

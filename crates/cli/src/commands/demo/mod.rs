@@ -12,7 +12,7 @@ mod replay;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -83,6 +83,7 @@ pub async fn run(args: Args, context: Context) -> CliResult {
         return print(&context, &scene.figures);
     }
     print(&context, &scene.figures)?;
+    scene.slow.read_on.store(true, Relaxed);
     context.say(lines_to_paste(&service));
     tokio::select! {
         _ = signals.next() => {}
@@ -182,21 +183,10 @@ async fn show(args: &Args, context: &Context, service: &Service) -> CliResult<Sc
     let client = Client::connect(env, ClientOptions::new(&kafka.to_string())).await?;
     create_topics(&client).await?;
     let total = args.records.unwrap_or(usize::MAX).min(events.len());
-    let (progress, done) = (Arc::<Progress>::default(), Arc::<AtomicBool>::default());
+    let progress = Arc::<Progress>::default();
     let (fast, slow) = (Reading::new(), Reading::new());
     let keeping_up = readers::keep_up(client.clone(), Arc::clone(&fast));
-    let lagging = readers::fall_behind(
-        client.clone(),
-        Arc::clone(&progress),
-        Arc::clone(&done),
-        Arc::clone(&slow),
-    );
-    let scene = |figures| Scene {
-        figures,
-        fast: Arc::clone(&fast),
-        slow: Arc::clone(&slow),
-        readers: tokio::sync::Mutex::default(),
-    };
+    let lagging = readers::fall_behind(client.clone(), Arc::clone(&progress), Arc::clone(&slow));
     let readers = vec![
         env.spawn("demo-delays", keeping_up),
         env.spawn("demo-archive", lagging),
@@ -205,7 +195,6 @@ async fn show(args: &Args, context: &Context, service: &Service) -> CliResult<Sc
         replayed = replay::replay(&client, &events, total, &progress) => replayed?,
         never = watch(context, total, &progress, &fast, &slow) => never,
     };
-    done.store(true, Relaxed);
     lag::until_caught_up(&client, FAST_GROUP, &readers).await?;
     let mut lags = Vec::new();
     for group in [FAST_GROUP, SLOW_GROUP] {
@@ -213,9 +202,12 @@ async fn show(args: &Args, context: &Context, service: &Service) -> CliResult<Sc
         lags.push(figures::GroupLag { group, lag_records });
     }
     let carriers = fast.delays.lock().values().cloned().collect();
-    let scene = scene(Figures::new(&replayed, lags, carriers));
-    *scene.readers.lock().await = readers;
-    Ok(scene)
+    Ok(Scene {
+        figures: Figures::new(&replayed, lags, carriers),
+        fast,
+        slow,
+        readers: tokio::sync::Mutex::new(readers),
+    })
 }
 
 async fn create_topics(client: &Client) -> CliResult {

@@ -51,6 +51,8 @@ pub struct Reading {
     /// Records behind the end; -1 until it is known.
     pub lag: AtomicI64,
     pub stop: AtomicBool,
+    /// The slow group goes on although nothing more is written.
+    pub read_on: AtomicBool,
     /// By carrier, where the group computes.
     pub delays: Mutex<BTreeMap<String, CarrierDelay>>,
 }
@@ -134,7 +136,6 @@ fn add(delays: &mut BTreeMap<String, CarrierDelay>, value: &[u8]) -> CliResult {
 pub async fn fall_behind(
     client: Client,
     progress: Arc<Progress>,
-    done: Arc<AtomicBool>,
     reading: Arc<Reading>,
 ) -> CliResult {
     let env = client.env().clone();
@@ -142,7 +143,7 @@ pub async fn fall_behind(
     let mut allowed = 0;
     while !reading.stop.load(Relaxed) {
         let read = reading.records.load(Relaxed);
-        if done.load(Relaxed) {
+        if reading.read_on.load(Relaxed) {
             allowed += SLOW_RECORDS_PER_S * SLOW_PAUSE.as_millis() as u64 / 1000;
         } else {
             allowed = progress.flights.load(Relaxed) / SLOW_PART;
