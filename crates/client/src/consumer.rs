@@ -4,17 +4,15 @@
 //! and the read-ahead has room, so that the network works while the caller does.
 
 mod answer;
+mod batch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use levada_model::BatchHeader;
-use levada_records::{Batch, Header};
 use levada_wire_kafka::messages::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use levada_wire_kafka::{KStr, Uuid};
 
@@ -22,6 +20,8 @@ use crate::admin::OffsetAt;
 use crate::cluster::Client;
 use crate::connection::Connection;
 use crate::error::{ClientError, ClientResult};
+
+pub use batch::{ConsumedBatch, ConsumedRecord};
 
 /// Pause of a partition whose fetch failed, before it is tried again.
 const PARTITION_PAUSE: Duration = Duration::from_millis(100);
@@ -66,84 +66,6 @@ impl Default for ConsumerOptions {
             reset: ResetTo::Latest,
         }
     }
-}
-
-/// A batch as it was fetched; its CRC is checked and it is decompressed when it is read.
-#[derive(Clone, Debug)]
-pub struct ConsumedBatch {
-    pub topic: Arc<str>,
-    pub partition: i32,
-    /// The partition's end when the batch was fetched: the offset after the last record.
-    pub high_watermark: i64,
-    pub header: BatchHeader,
-    bytes: Bytes,
-    from_offset: i64,
-    batch_bytes_max: usize,
-}
-
-/// A record with its place and time (milliseconds since the Unix epoch).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsumedRecord {
-    pub offset: i64,
-    pub timestamp_ms: i64,
-    pub key: Option<Bytes>,
-    pub value: Option<Bytes>,
-    pub headers: Vec<Header>,
-}
-
-impl ConsumedBatch {
-    /// The offset after the batch's last one.
-    pub fn next_offset(&self) -> i64 {
-        next_offset(&self.header)
-    }
-
-    /// The records that were asked for: none of a control batch, and none before the position.
-    ///
-    /// # Errors
-    /// [`ClientError::Records`] if the batch or one of its records is damaged.
-    pub fn records(&self) -> ClientResult<impl Iterator<Item = ClientResult<ConsumedRecord>>> {
-        let damaged = {
-            let (topic, partition) = (self.topic.clone(), self.partition);
-            let base = self.header.base_offset;
-            move |error| ClientError::Records {
-                what: format!("the batch at offset {base} of partition {partition} of '{topic}'"),
-                error,
-            }
-        };
-        let batch = Batch::verify(&self.bytes, self.batch_bytes_max).map_err(&damaged)?;
-        let wanted = if self.header.is_control() {
-            i64::MAX
-        } else {
-            self.from_offset
-        };
-        Ok(batch.records().filter_map(move |record| match record {
-            Ok(record) => {
-                let offset = batch.offset(&record);
-                (offset >= wanted).then(|| {
-                    Ok(ConsumedRecord {
-                        offset,
-                        timestamp_ms: batch.timestamp_ms(&record),
-                        key: record.key,
-                        value: record.value,
-                        headers: record.headers,
-                    })
-                })
-            }
-            Err(error) => Some(Err(damaged(error))),
-        }))
-    }
-
-    /// Bytes as they were sent.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-}
-
-fn next_offset(header: &BatchHeader) -> i64 {
-    header
-        .base_offset
-        .saturating_add(i64::from(header.last_offset_delta.max(0)))
-        .saturating_add(1)
 }
 
 /// Topic and partition.

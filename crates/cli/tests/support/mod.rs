@@ -1,15 +1,11 @@
 //! A real `levada serve` on a folder and a port of its own, and the real binary against it.
 #![allow(clippy::disallowed_methods, dead_code)]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
-
-/// How long a test waits for something that should happen at once.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running service. It is killed when it is dropped.
 pub struct Server {
@@ -74,35 +70,25 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
+/// Starts the service and reads its messages until it says how to stop it: then it accepts.
 fn serve(folder: &Path, kafka: &str) -> (Child, String) {
-    let ready = folder.join("ready.json");
-    let _ = std::fs::remove_file(&ready);
-    let child = command(&["serve", "--kafka", kafka, "--http", "off", "--data"])
+    let mut child = command(&["serve", "--kafka", kafka, "--http", "off", "--data"])
         .arg(folder)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let address = eventually("the service is ready", || {
-        let ready: Value = serde_json::from_slice(&std::fs::read(&ready).ok()?).ok()?;
-        Some(ready["kafka"].as_str()?.to_owned())
-    });
-    (child, address)
-}
-
-/// Tries until there is a result.
-pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(result) = attempt() {
-            return result;
-        }
-        assert!(
-            start.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut messages = BufReader::new(child.stderr.take().unwrap()).lines();
+    let ready = messages
+        .by_ref()
+        .map_while(Result::ok)
+        .any(|line| line.contains("Stop"));
+    assert!(ready, "the service did not start");
+    // It must never wait for somebody to read what it says.
+    std::thread::spawn(move || messages.for_each(drop));
+    let ready = std::fs::read(folder.join("ready.json")).unwrap();
+    let ready: Value = serde_json::from_slice(&ready).unwrap();
+    (child, ready["kafka"].as_str().unwrap().to_owned())
 }
 
 /// What a command has left.

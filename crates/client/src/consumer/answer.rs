@@ -6,7 +6,8 @@ use levada_records::Batches;
 use levada_wire_kafka::ErrorCode;
 use levada_wire_kafka::messages::PartitionData;
 
-use super::{ConsumedBatch, Consumer, Fetched, Place, ResetTo, next_offset};
+use super::batch::{ConsumedBatch, next_offset};
+use super::{Consumer, Fetched, Place, ResetTo};
 use crate::error::{ClientError, ClientResult, check};
 
 /// Largest fetch of one partition, to which it grows when a batch does not fit.
