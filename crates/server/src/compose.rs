@@ -47,6 +47,7 @@ pub(crate) fn engine(settings: &Settings, cluster_id: &str) -> EngineSettings {
         in_flight_bytes: settings.memory.in_flight_bytes.to_usize(),
         num_partitions: settings.kafka.num_partitions,
         maintenance_interval: Duration::from_millis(settings.storage.maintenance_interval_ms),
+        disk_slack_bytes: settings.storage.disk_slack_bytes.0,
         groups: groups(settings),
         ..EngineSettings::default()
     }

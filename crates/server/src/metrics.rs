@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use levada_engine::Engine;
 use levada_env::Env;
 use levada_http::{Collect, Labels, Page, Registry};
-use levada_kafka::{Clients, KafkaListener, KafkaMetrics, LATENCY_BOUNDS_US};
+use levada_kafka::{
+    Clients, KafkaListener, KafkaMetrics, LATENCY_BOUNDS_US, MetricsSnapshot as KafkaTotals,
+};
 use levada_wal::{SYNC_CLASSES_US, Wal};
 
 /// Everything that there is to collect.
@@ -82,8 +84,8 @@ impl Collect for Process {
 
 struct Log(Wal);
 
-impl Collect for Log {
-    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
+impl Log {
+    fn counts(&self, page: &mut Page<'_>) -> fmt::Result {
         let log = self.0.metrics();
         let counters = [
             (
@@ -121,6 +123,14 @@ impl Collect for Log {
         for (name, help, counter) in counters {
             page.counter(name, help, counter.load(Relaxed))?;
         }
+        Ok(())
+    }
+}
+
+impl Collect for Log {
+    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
+        self.counts(page)?;
+        let log = self.0.metrics();
         let mut buckets = Vec::with_capacity(log.sync_classes.len());
         for (index, class) in log.sync_classes.iter().enumerate() {
             buckets.push((bound_seconds(&SYNC_CLASSES_US, index), class.load(Relaxed)));
@@ -153,8 +163,8 @@ fn bound_seconds(bounds_us: &[u64], index: usize) -> f64 {
 
 struct Core(Engine);
 
-impl Collect for Core {
-    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
+impl Core {
+    fn counts(&self, page: &mut Page<'_>) -> fmt::Result {
         let totals = self.0.metrics().snapshot();
         let counters = [
             (
@@ -197,6 +207,11 @@ impl Collect for Core {
                 "Reads of the log by readers",
                 totals.journal_reads,
             ),
+            (
+                "levada_rewritten_bytes",
+                "Bytes rewritten to give space back",
+                totals.bytes_rewritten,
+            ),
             ("levada_segments", "Segments committed", totals.segments),
             (
                 "levada_segments_released",
@@ -212,6 +227,13 @@ impl Collect for Core {
         for (name, help, value) in counters {
             page.counter(name, help, value)?;
         }
+        Ok(())
+    }
+}
+
+impl Collect for Core {
+    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
+        self.counts(page)?;
         let sizes = self.0.sizes();
         let groups = self.0.groups().sizes();
         let gauges = [
@@ -246,9 +268,8 @@ struct Front {
     clients: Arc<Clients>,
 }
 
-impl Collect for Front {
-    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
-        let totals = self.metrics.snapshot();
+impl Front {
+    fn connections(&self, page: &mut Page<'_>, totals: &KafkaTotals) -> fmt::Result {
         let open = self.clients.count() as u64;
         page.gauge("levada_kafka_connections_open", "Open connections", open)?;
         let counters = [
@@ -268,6 +289,14 @@ impl Collect for Front {
         for (name, help, value) in counters {
             page.counter(name, help, value)?;
         }
+        Ok(())
+    }
+}
+
+impl Collect for Front {
+    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
+        let totals = self.metrics.snapshot();
+        self.connections(page, &totals)?;
         let labels: Vec<[(&str, &str); 1]> =
             totals.apis.iter().map(|api| [("api", api.api)]).collect();
         let of = |value: fn(&levada_kafka::ApiSnapshot) -> u64| {

@@ -206,6 +206,9 @@ settings! {
         reserve_bytes: ByteCount = "32MiB", within 0..=1_099_511_627_776;
         /// A snapshot is taken when a restart would have to read more of the log than this.
         snapshot_bytes: ByteCount = "256MiB", within 1_048_576..=1_099_511_627_776;
+        /// Dead bytes that may lie on disk before sparse log files are rewritten, beside half of the
+        /// live ones.
+        disk_slack_bytes: ByteCount = "512MiB", within 0..=1_099_511_627_776;
         /// How often retention runs and dead space is given back.
         maintenance_interval_ms: u64 = "10000", within 100..=3_600_000;
     }
