@@ -180,7 +180,7 @@ impl Inner {
     }
 
     fn stage_again(&self, pieces: Vec<Bytes>, again: &mut Again) -> Result<Extent, String> {
-        let staged = self.stage(pieces, Urgency::Reserve, false);
+        let staged = self.stage(pieces, Urgency::Normal, false);
         let (extent, ticket) = staged.map_err(|error| error.to_string())?;
         add(&self.metrics.bytes_rewritten, extent.length.into());
         again.tickets.push(ticket);
