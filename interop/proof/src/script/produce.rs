@@ -304,6 +304,11 @@ fn limits(session: &mut Session) {
         0,
         batch::plain(1, FIRST_MS),
     );
+    times(session);
+}
+
+/// What a topic makes of a record's time.
+fn times(session: &mut Session) {
     make(
         session,
         "stamped",
