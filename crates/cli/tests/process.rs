@@ -38,14 +38,14 @@ struct Served {
 }
 
 impl Served {
-    /// Starts `levada serve` and waits for the banner's last line.
+    /// Starts `levada serve` and waits until it says that it is ready.
     fn start(data: &Path, more: &[&str]) -> Self {
         let mut arguments = vec!["serve", "--data", data.to_str().unwrap()];
         arguments.extend(more);
         let mut child = levada(&arguments).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut banner = String::new();
-        while !banner.contains("  Stop ") {
+        while !banner.contains(" ready ") {
             let read = stderr.read_line(&mut banner).unwrap();
             assert!(read > 0, "it ended early: {banner}");
         }

@@ -53,19 +53,22 @@ impl Service {
         let health = Health::new();
         health.set(Phase::Ready);
         let http = bound.start_http(&env, &health, registry);
-        let service = Self {
+        Ok(Self {
             env,
             settings,
             storage,
             listeners: Listeners { kafka, http },
             health,
             addresses,
-        };
-        service.announce().await?;
-        Ok(service)
+        })
     }
 
-    async fn announce(&self) -> Result<(), StartError> {
+    /// Puts `ready.json` into the data folder: scripts and tests wait for it. The banner comes
+    /// before, so that who waited finds it printed.
+    ///
+    /// # Errors
+    /// [`StartError::Folder`] when the file cannot be written.
+    pub async fn announce(&self) -> Result<(), StartError> {
         let (env, dir, addresses) = (self.env.clone(), self.storage.dir.clone(), self.addresses);
         self.env
             .blocking(move || ready::write(&env, &dir, &addresses))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use levada_env::Env;
-use levada_env::fault::FaultFs;
+use levada_env::fault::{FaultFs, FaultPlan};
 use levada_server::config::{Layers, Settings};
 use levada_server::{Service, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +43,7 @@ async fn a_running_service_is_ready_counts_and_stops_in_order() {
     let service = Service::start(env.clone(), settings(dir.path(), &[]))
         .await
         .unwrap();
+    service.announce().await.unwrap();
     let address = service.addresses().http.unwrap();
     assert!(http(address, "/readyz").await.starts_with("HTTP/1.1 200"));
     let page = http(address, "/metrics").await;
@@ -68,6 +69,7 @@ async fn a_folder_that_is_in_use_is_refused_and_left_alone() {
     let first = Service::start(Env::real(), settings(dir.path(), &[]))
         .await
         .unwrap();
+    first.announce().await.unwrap();
     let second = Service::start(Env::real(), settings(dir.path(), &[])).await;
     match second {
         Err(StartError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
@@ -141,7 +143,11 @@ async fn a_failed_sync_is_told_at_once() {
     let settings = settings(Path::new("/data"), &[]);
     let service = Service::start(env.clone(), settings).await.unwrap();
     let kafka = service.addresses().kafka.unwrap();
-    files.fail_next_sync();
+    // Every one: the next could be that of a file which is only being prepared.
+    files.set_plan(FaultPlan {
+        sync_error_one_in: 1,
+        ..FaultPlan::default()
+    });
     // A request that writes: InitProducerId, version 0, from no transactional id.
     let mut request = vec![0, 0, 0, 20, 0, 22, 0, 0, 0, 0, 0, 1, 0, 4];
     request.extend(b"test");

@@ -32,12 +32,15 @@ pub async fn run(args: Args, context: Context) -> CliResult {
     let service = Service::start(context.env.clone(), loaded.settings)
         .await
         .map_err(|error| CliError::Failed(error.to_string()))?;
-    if json {
-        let addresses = service.addresses();
-        tracing::info!(kafka = ?addresses.kafka, http = ?addresses.http, "ready");
-    } else {
+    if !json {
         context.say(service.banner());
     }
+    if let Err(error) = service.announce().await {
+        stop(service, &mut signals).await?;
+        return Err(CliError::Failed(error.to_string()));
+    }
+    let addresses = service.addresses();
+    tracing::info!(kafka = ?addresses.kafka, http = ?addresses.http, "ready");
     let signal = tokio::select! {
         signal = signals.next() => signal,
         why = service.failed() => return Err(storage_failed(&why)),

@@ -70,7 +70,7 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Starts the service and reads its messages until it says how to stop it: then it accepts.
+/// Starts the service and reads its messages until it says that it is ready.
 fn serve(folder: &Path, kafka: &str) -> (Child, String) {
     let mut child = command(&["serve", "--kafka", kafka, "--http", "off", "--data"])
         .arg(folder)
@@ -82,7 +82,7 @@ fn serve(folder: &Path, kafka: &str) -> (Child, String) {
     let ready = messages
         .by_ref()
         .map_while(Result::ok)
-        .any(|line| line.contains("Stop"));
+        .any(|line| line.contains(" ready "));
     assert!(ready, "the service did not start");
     // It must never wait for somebody to read what it says.
     std::thread::spawn(move || messages.for_each(drop));

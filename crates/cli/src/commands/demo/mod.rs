@@ -128,6 +128,8 @@ async fn start(args: &Args, context: &Context) -> CliResult<Service> {
         .await
         .map_err(|error| CliError::Failed(error.to_string()))?;
     context.say(service.banner());
+    let announced = service.announce().await;
+    announced.map_err(|error| CliError::Failed(error.to_string()))?;
     Ok(service)
 }
 
@@ -312,7 +314,7 @@ fn lines_to_paste(service: &Service) -> String {
         for line in [
             format!("kcat -b {kafka} -C -t {FLIGHTS} -o -5 -e"),
             format!("{levada} group describe {SLOW_GROUP} --broker {kafka}"),
-            format!("{levada} consume {FLIGHTS} --from 0 --count 5 --broker {kafka}"),
+            format!("{levada} consume {FLIGHTS} --from -5 --broker {kafka}"),
         ] {
             text.push_str(&format!("  {line}\n"));
         }
