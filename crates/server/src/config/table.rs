@@ -254,7 +254,7 @@ settings! {
     /// The process.
     server: ServerSection {
         /// How long a stop waits for requests in flight.
-        drain_timeout_ms: u64 = "5000", within 0..=8_000;
+        drain_timeout_ms: u64 = "5000", within 0..=7_000;
         /// Allow listeners that other machines can reach although nobody has to log in.
         insecure: bool = "false", flag "insecure";
     }
