@@ -19,8 +19,10 @@ const POOL_FILE_BYTES: u64 = 16 << 20;
 const ZERO_CHUNK_BYTES: usize = 1 << 20;
 /// Pause between two chunks.
 const ZERO_PAUSE: Duration = Duration::from_millis(20);
-/// The log counts as busy, and preparing waits, when it writes more than this between two looks.
-const BUSY_BYTES: u64 = 1 << 20;
+/// The log counts as busy, and preparing waits, when it writes more than this between two looks:
+/// about 12 MB/s. Above that rate groups are large, gain little from overwriting, and the zeros
+/// would double what is written.
+const BUSY_BYTES: u64 = 256 << 10;
 /// Space that must stay free beyond what is prepared, as a multiple of it.
 const FREE_FACTOR: u64 = 4;
 
