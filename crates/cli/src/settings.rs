@@ -41,6 +41,7 @@ impl clap::Args for SettingFlags {
                 .value_name(match row.json {
                     Json::Bool => "BOOL".to_owned(),
                     _ if row.kind.starts_with("host:port") => "ADDR".to_owned(),
+                    _ if row.kind == "folder" => "DIR".to_owned(),
                     _ => row
                         .name
                         .rsplit('_')
