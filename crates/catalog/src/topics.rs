@@ -14,6 +14,10 @@ use crate::reply::TopicError;
 use crate::saver::{Mark, RowKind, Saver};
 use crate::topic_config::TopicConfig;
 
+/// Topics that a Kafka broker always has. Tools take them for internal ones, so nobody may make
+/// them here: as on Kafka, they "exist already".
+const KAFKAS_OWN_NAMES: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
 /// Partition ids that were given together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionRange {
@@ -180,7 +184,8 @@ impl TopicTable {
     /// Whether a topic of this name and id may be made.
     pub(crate) fn check_new(&self, name: &str, id: TopicId) -> Result<(), TopicError> {
         check_name(name)?;
-        if self.names.contains_key(name) || self.rows.contains_key(&id) {
+        let kept = KAFKAS_OWN_NAMES.contains(&name);
+        if kept || self.names.contains_key(name) || self.rows.contains_key(&id) {
             return Err(TopicError::Exists(name.to_owned()));
         }
         if id.is_none() {

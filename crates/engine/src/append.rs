@@ -178,6 +178,10 @@ fn pending(
     target: &Target,
     now_ms: i64,
 ) -> Result<PendingBatch, AppendError> {
+    if header.base_offset != 0 {
+        let why = "a producer's batch must begin at offset 0";
+        return Err(AppendError::InvalidBatch(why.into()));
+    }
     if header.is_control() {
         let why = "clients may not write control batches";
         return Err(AppendError::InvalidBatch(why.into()));

@@ -251,6 +251,13 @@ async fn bad_batches_are_named_and_not_stored() {
         append(&engine, old.into()).await,
         Err(AppendError::UnsupportedFormat)
     );
+    let mut moved = good.to_vec();
+    moved[7] = 7;
+    let moved = append(&engine, moved.into()).await;
+    assert!(
+        matches!(moved, Err(AppendError::InvalidBatch(_))),
+        "{moved:?}"
+    );
     let long = "x".repeat(500);
     let large = append(&engine, batch(&[&long], 1, Producer::NONE)).await;
     assert!(

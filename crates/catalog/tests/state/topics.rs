@@ -64,6 +64,14 @@ fn names_that_differ_only_in_dot_and_underscore_collide_until_the_first_is_delet
 }
 
 #[test]
+fn kafkas_own_topics_exist_already_for_whoever_creates_them() {
+    for name in ["__consumer_offsets", "__transaction_state"] {
+        let result = Cell::new().topic(&create(1, name, 1, &[]));
+        assert_eq!(result, Err(TopicError::Exists(name.to_owned())));
+    }
+}
+
+#[test]
 fn a_topic_id_is_used_once_and_never_zero() {
     let mut cell = Cell::with_topic(1, &[]);
     assert!(cell.topic(&create(1, "other", 1, &[])).is_err());
