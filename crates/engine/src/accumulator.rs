@@ -68,6 +68,13 @@ impl Accumulator {
         }
     }
 
+    /// Refuses what comes from now on and what waits: nobody will take it.
+    pub fn abandon(&self) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        queue.appends.clear();
+    }
+
     /// Refuses what comes from now on.
     pub fn close(&self) {
         self.queue.lock().closed = true;

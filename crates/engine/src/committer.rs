@@ -76,7 +76,21 @@ impl Inner {
     }
 }
 
+/// Ends the service when the committer panics: producers must not wait for ever.
+struct FailOnPanic<'a>(&'a Inner);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "the committer panicked (a bug: please report it)";
+            self.0.sequencer.fail(why);
+            self.0.accumulator.abandon();
+        }
+    }
+}
+
 pub(crate) async fn run(inner: Arc<Inner>) {
+    let _guard = FailOnPanic(&inner);
     let count = inner.settings.segments_in_flight_max.max(1);
     let slots = Arc::new(Semaphore::new(count));
     // The slot first: while all are taken, what comes joins the next segment.

@@ -167,15 +167,21 @@ fn refuse(replies: Vec<ReplyTo>, error: &ProposeError) {
 /// The log failed for good: nothing after it can be promised, so everybody is told and we stop.
 fn fail(inner: &Inner, error: &PortError, under_way: VecDeque<UnderWay>) {
     tracing::error!(%error, "the command log failed: stopping; restart once storage is sound");
-    let waiting = {
-        let mut queue = inner.queue.lock();
-        *inner.failure.lock() = Some(error.to_string());
-        std::mem::take(&mut *queue)
-    };
-    let refusal = ProposeError::Stopped(error.to_string());
+    let refusal = fail_proposals(inner, &error.to_string());
     for group in under_way {
         refuse(group.replies, &refusal);
     }
+}
+
+/// Refuses what waits and what comes, and tells whoever watches that the process must stop.
+pub(crate) fn fail_proposals(inner: &Inner, why: &str) -> ProposeError {
+    let waiting = {
+        let mut queue = inner.queue.lock();
+        inner.failure.lock().get_or_insert_with(|| why.to_owned());
+        std::mem::take(&mut *queue)
+    };
+    let refusal = ProposeError::Stopped(why.to_owned());
     refuse(waiting.into_iter().map(|w| w.reply).collect(), &refusal);
     inner.failed.notify_waiters();
+    refusal
 }

@@ -180,6 +180,12 @@ impl Sequencer {
         read(&self.inner.state.read())
     }
 
+    /// Ends the service: nothing more is taken, and [`Sequencer::failed`] resolves with `why`. For
+    /// those without whom commands can no longer be proposed.
+    pub fn fail(&self, why: &str) {
+        commit_loop::fail_proposals(&self.inner, why);
+    }
+
     /// The position up to which the state is applied.
     pub fn applied(&self) -> LogPosition {
         LogPosition(self.inner.applied.load(Ordering::Acquire))

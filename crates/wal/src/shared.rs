@@ -96,9 +96,22 @@ impl Shared {
     }
 }
 
+/// Ends the log when the writer panics: whoever waits must not wait for ever.
+struct FailOnPanic(Arc<Shared>);
+
+impl Drop for FailOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0
+                .fail("the log's writer panicked (a bug: please report it)");
+        }
+    }
+}
+
 /// Runs the writer on this thread until it stops.
 pub(crate) fn drive_thread(mut writer: Writer) {
     let shared = writer.shared.clone();
+    let _guard = FailOnPanic(shared.clone());
     let mut idle = false;
     loop {
         match writer.step(idle) {
