@@ -43,6 +43,8 @@ enum Chore {
     Kill(proofs::KillOptions),
     /// The same on storage that drops every unsynced byte at the kill
     Power(proofs::KillOptions),
+    /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
+    Network,
 }
 
 fn main() {
@@ -55,6 +57,7 @@ fn main() {
         Chore::Oracle => proofs::oracle(),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
+        Chore::Network => proofs::network(),
     };
     match outcome {
         Ok(tally) => {

@@ -1,4 +1,4 @@
-//! `cargo xtask diff` and `oracle`: Levada held against Apache Kafka itself.
+//! `cargo xtask diff`, `oracle`, `kill`, `power` and `network`: what is proved about a running Levada.
 
 use std::fs;
 
@@ -169,6 +169,50 @@ fn kill_clients() -> Result<Vec<String>> {
     Ok(clients)
 }
 
+/// What `interop/network/run.py` calls, and the Debian package of each.
+const NETWORK_TOOLS: [(&str, &str); 5] = [
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("haproxy", "haproxy"),
+    ("kcat", "kcat"),
+    ("python3", "python3"),
+];
+
+/// Metadata's one address through destination NAT and haproxy, in network namespaces of its own.
+///
+/// # Errors
+/// When the release build fails; in CI also when a tool cannot be had.
+pub fn network() -> Result<Tally> {
+    build_levada()?;
+    if let Err(error) = network_tools() {
+        if toolchain::is_ci() {
+            return Err(error);
+        }
+        let line = "!".repeat(72);
+        println!("{line}\n!! SKIPPED the network checks: {error:#}\n{line}");
+        return Ok(Tally {
+            skipped: 1,
+            ..Tally::default()
+        });
+    }
+    let mut python = process::command("python3");
+    python.arg(process::repository().join("interop/network/run.py"));
+    python.arg(levada_binary());
+    counted(python.arg(process::repository().join("target/network")))
+}
+
+fn network_tools() -> Result<()> {
+    let user = process::output(process::command("id").arg("-u"));
+    anyhow::ensure!(
+        user.as_deref() == Some("0"),
+        "network namespaces need root: run it with sudo"
+    );
+    for (program, package) in NETWORK_TOOLS {
+        toolchain::debian(program, package)?;
+    }
+    Ok(())
+}
+
 /// Apache Kafka's message classes against our codec, both ways.
 ///
 /// # Errors
@@ -179,7 +223,7 @@ pub fn oracle() -> Result<Tally> {
     ))
 }
 
-/// Runs a program whose last line is `N passed, N failed`, and takes its counts.
+/// Runs a program whose last line is `N passed, N failed[, N skipped]`, and takes its counts.
 pub fn counted(command: &mut std::process::Command) -> Result<Tally> {
     let mut tally = Tally::default();
     let ok = process::run_lines(command, |line| {
@@ -195,11 +239,15 @@ pub fn counted(command: &mut std::process::Command) -> Result<Tally> {
 
 fn closing_line(line: &str) -> Option<Tally> {
     let (passed, rest) = line.split_once(" passed, ")?;
-    let failed = rest.split_once(" failed")?.0;
+    let (failed, rest) = rest.split_once(" failed")?;
+    let skipped = rest
+        .strip_prefix(", ")
+        .and_then(|rest| rest.strip_suffix(" skipped"))
+        .map_or(Some(0), |count| count.parse().ok())?;
     Some(Tally {
         passed: passed.parse().ok()?,
         failed: failed.parse().ok()?,
-        skipped: 0,
+        skipped,
     })
 }
 
@@ -218,6 +266,8 @@ mod tests {
                 skipped: 0
             })
         );
+        let skipped = closing_line("0 passed, 0 failed, 1 skipped").map(|tally| tally.skipped);
+        assert_eq!(skipped, Some(1));
         assert_eq!(closing_line("all passed, none failed"), None);
     }
 }

@@ -60,6 +60,11 @@ pub const ALL: &[Stage] = &[
         run: docs,
     },
     Stage {
+        name: "network",
+        about: "one address in metadata through destination NAT and haproxy",
+        run: network,
+    },
+    Stage {
         name: "oracle",
         about: "Apache Kafka's message classes against our codec",
         run: oracle,
@@ -145,6 +150,10 @@ fn clients(options: &Options) -> Result<Tally> {
 
 fn docs(_: &Options) -> Result<Tally> {
     interop::check_docs()
+}
+
+fn network(_: &Options) -> Result<Tally> {
+    proofs::network()
 }
 
 fn oracle(_: &Options) -> Result<Tally> {
