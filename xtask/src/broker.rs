@@ -54,10 +54,27 @@ impl Broker {
         fs::create_dir_all(folder)?;
         match kind {
             Kind::Levada => start_levada(folder),
-            Kind::Kafka => start_kafka(folder),
+            Kind::Kafka => start_kafka(folder, &TEST_JVM, ""),
         }
     }
+
+    /// Starts Apache Kafka as it is run for load: with the optimising compiler, and with more
+    /// `properties`, a line each.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_kafka_for_load(folder: &Path, properties: &str) -> Result<Broker> {
+        fs::create_dir_all(folder)?;
+        start_kafka(folder, &["-Xmx1g", "-Xms1g"], properties)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
+
+/// Quick to start; what a test needs.
+const TEST_JVM: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 fn start_levada(folder: &Path) -> Result<Broker> {
     let data = folder.join("data");
@@ -86,13 +103,13 @@ fn start_levada(folder: &Path) -> Result<Broker> {
     Ok(broker)
 }
 
-fn start_kafka(folder: &Path) -> Result<Broker> {
+fn start_kafka(folder: &Path, jvm: &[&str], more: &str) -> Result<Broker> {
     let jars = toolchain::kafka_jars()?;
     let (address, controller) = (free_address()?, free_address()?);
     let properties = folder.join("server.properties");
     let text = kafka_properties(&address, &controller, &folder.join("data"));
-    fs::write(&properties, text)?;
-    let mut format = java(&jars);
+    fs::write(&properties, text + more)?;
+    let mut format = java(&jars, &TEST_JVM);
     format
         .arg("kafka.tools.StorageTool")
         .args(["format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]);
@@ -106,7 +123,7 @@ fn start_kafka(folder: &Path) -> Result<Broker> {
             folder.display()
         );
     }
-    let mut command = java(&jars);
+    let mut command = java(&jars, jvm);
     command.arg("kafka.Kafka").arg(&properties);
     let child = spawn(command, folder)?;
     let mut broker = Broker {
@@ -121,15 +138,9 @@ fn start_kafka(folder: &Path) -> Result<Broker> {
     Ok(broker)
 }
 
-fn java(jars: &str) -> Command {
+fn java(jars: &str, jvm: &[&str]) -> Command {
     let mut java = process::command("java");
-    java.args([
-        "-Xmx512m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        jars,
-    ]);
+    java.args(jvm).args(["-cp", jars]);
     java
 }
 

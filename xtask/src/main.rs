@@ -4,6 +4,7 @@
 //! crate of the broker, so that it still runs when one of them does not compile.
 #![allow(clippy::disallowed_methods)]
 
+mod bench;
 mod broker;
 mod interop;
 mod process;
@@ -39,6 +40,8 @@ enum Chore {
     Diff(proofs::DiffOptions),
     /// Apache Kafka's message classes against our codec
     Oracle,
+    /// The same load on Levada and on Apache Kafka, in turns: figures into bench/
+    Bench(bench::Options),
     /// kill -9 under load, every promise checked after each restart
     Kill(proofs::KillOptions),
     /// The same on storage that drops every unsynced byte at the kill
@@ -55,6 +58,7 @@ fn main() {
         Chore::Interop(options) => interop::run(&options),
         Chore::Diff(options) => proofs::diff(&options),
         Chore::Oracle => proofs::oracle(),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
         Chore::Network => proofs::network(),
