@@ -117,7 +117,8 @@ impl Engine {
             .read(|state| state.check_create_topic(&create))?;
         if new.validate_only {
             return Ok(TopicInfo {
-                id: TopicId::NONE,
+                // As Kafka does: an id that no topic will ever have.
+                id: create.id,
                 name: create.name,
                 partitions: create.partitions,
                 configs: create.configs,
