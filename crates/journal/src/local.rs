@@ -6,7 +6,7 @@ use levada_env::{
     port::{PortError, PortFuture, PortResult, Ticket, Urgency},
 };
 use levada_model::{Extent, SegmentId};
-use levada_wal::{FrameKind, Priority, Wal, WalError};
+use levada_wal::{FrameKind, Priority, Wal};
 
 use crate::{Journal, Staged, StoredSegment};
 
@@ -35,10 +35,10 @@ impl Journal for LocalJournal {
         let appended = self
             .wal
             .append_after(FrameKind::Data, pieces, priority, &[])
-            .map_err(port_error)?;
+            .map_err(PortError::from)?;
         let wal = self.wal.clone();
         // Asked for only when polled: the command that names the segment syncs both at once.
-        let durable = async move { wal.sync_to(appended).await.map_err(port_error) };
+        let durable = async move { wal.sync_to(appended).await.map_err(PortError::from) };
         Ok(Staged {
             extent: Extent {
                 segment: appended.file,
@@ -53,7 +53,7 @@ impl Journal for LocalJournal {
         let wal = self.wal.clone();
         Box::pin(async move {
             let read = move || wal.read(extent.segment, extent.position, extent.length);
-            self.env.blocking(read).await.map_err(port_error)
+            self.env.blocking(read).await.map_err(PortError::from)
         })
     }
 
@@ -70,17 +70,5 @@ impl Journal for LocalJournal {
         });
         let stored = stored.collect();
         Box::pin(async move { Ok(stored) })
-    }
-}
-
-fn port_error(error: WalError) -> PortError {
-    let text = error.to_string();
-    match error {
-        WalError::Full | WalError::TooLarge(_) => PortError::Rejected(text),
-        WalError::Fatal(_) | WalError::Closed => PortError::Indeterminate(text),
-        WalError::Corrupt { .. } | WalError::NoSuchFile(_) | WalError::Damaged { .. } => {
-            PortError::Corrupt(text)
-        }
-        WalError::Io { .. } => PortError::Rejected(text),
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use levada_env::port::PortError;
 use thiserror::Error;
 
 /// An error of the log.
@@ -59,6 +60,21 @@ pub enum WalError {
         /// The system's answer.
         error: Arc<io::Error>,
     },
+}
+
+impl From<WalError> for PortError {
+    fn from(error: WalError) -> Self {
+        let text = error.to_string();
+        match error {
+            WalError::Full | WalError::TooLarge(_) | WalError::Io { .. } => {
+                PortError::Rejected(text)
+            }
+            WalError::Fatal(_) | WalError::Closed => PortError::Indeterminate(text),
+            WalError::Corrupt { .. } | WalError::NoSuchFile(_) | WalError::Damaged { .. } => {
+                PortError::Corrupt(text)
+            }
+        }
+    }
 }
 
 /// Names the step and the file of an input/output error.

@@ -112,18 +112,8 @@ impl SnapshotFiles {
     /// # Errors
     /// [`WalError::Io`]: the older ones are still there.
     pub fn save(&self, position: LogPosition, pieces: &[Bytes]) -> Result<LogPosition, WalError> {
-        let length: usize = pieces.iter().map(Bytes::len).sum();
         let mut out = Encoder::new();
-        out.bytes.reserve(HEADER_BYTES + length + CRC_BYTES);
-        out.u32(MAGIC);
-        out.u32(VERSION);
-        out.u64(position.0);
-        out.u64(length as u64);
-        for piece in pieces {
-            out.raw(piece);
-        }
-        let crc = checksum(CrcAlgorithm::Crc32Iscsi, &out.bytes) as u32;
-        out.u32(crc);
+        frame(&mut out, position, pieces);
         let path = self.path(position);
         let fs = self.env.fs();
         fs.write_atomic(&path, &out.bytes)
@@ -193,6 +183,21 @@ fn replayable_from(whole: &[LogPosition]) -> LogPosition {
     }
 }
 
+/// Writes a whole snapshot file.
+fn frame(out: &mut Encoder, position: LogPosition, pieces: &[Bytes]) {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    out.bytes.reserve(HEADER_BYTES + length + CRC_BYTES);
+    out.u32(MAGIC);
+    out.u32(VERSION);
+    out.u64(position.0);
+    out.u64(length as u64);
+    for piece in pieces {
+        out.raw(piece);
+    }
+    let crc = checksum(CrcAlgorithm::Crc32Iscsi, &out.bytes) as u32;
+    out.u32(crc);
+}
+
 fn parse(bytes: Bytes, position: LogPosition) -> Result<Bytes, DecodeError> {
     let split = bytes
         .len()
@@ -218,5 +223,44 @@ fn failed(doing: &'static str, path: &Path, error: io::Error) -> WalError {
         doing,
         path: path.to_owned(),
         error: Arc::new(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framed(position: u64, content: &[u8]) -> Vec<u8> {
+        let mut out = Encoder::new();
+        frame(
+            &mut out,
+            LogPosition(position),
+            &[Bytes::copy_from_slice(content)],
+        );
+        out.bytes
+    }
+
+    proptest! {
+        #[test]
+        fn content_comes_back_and_only_under_its_own_name(at: u64, content: Vec<u8>) {
+            let bytes = Bytes::from(framed(at, &content));
+            prop_assert_eq!(parse(bytes.clone(), LogPosition(at)), Ok(Bytes::from(content)));
+            prop_assert!(parse(bytes, LogPosition(at ^ 1)).is_err());
+        }
+
+        #[test]
+        fn a_flipped_bit_is_found(content: Vec<u8>, bit: usize) {
+            let mut bytes = framed(7, &content);
+            let bit = bit % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(parse(bytes.into(), LogPosition(7)).is_err());
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = parse(bytes.into(), LogPosition(0));
+        }
     }
 }

@@ -93,11 +93,11 @@ impl CommandLog for WalLog {
         let appended = self
             .wal
             .append_after(FrameKind::Command, vec![record], priority, &needs)
-            .map_err(port_error)?;
+            .map_err(PortError::from)?;
         let synced = self.wal.sync_to(appended);
         Ok(Appending {
             position: appended.position,
-            durable: Ticket::new(async move { synced.await.map_err(port_error) }),
+            durable: Ticket::new(async move { synced.await.map_err(PortError::from) }),
         })
     }
 
@@ -130,7 +130,7 @@ impl CommandLog for WalLog {
                 wal.make_safe(position)?;
                 snapshots.save(position, &pieces)
             };
-            let oldest = self.env.blocking(save).await.map_err(port_error)?;
+            let oldest = self.env.blocking(save).await.map_err(PortError::from)?;
             self.snapshot_position.store(position.0, Ordering::Release);
             self.wal.truncate_commands_before(oldest);
             Ok(())
@@ -140,16 +140,5 @@ impl CommandLog for WalLog {
     fn replay_bytes(&self) -> u64 {
         let from = self.snapshot_position.load(Ordering::Acquire);
         self.wal.synced().0.saturating_sub(from)
-    }
-}
-
-fn port_error(error: WalError) -> PortError {
-    let text = error.to_string();
-    match error {
-        WalError::Full | WalError::TooLarge(_) | WalError::Io { .. } => PortError::Rejected(text),
-        WalError::Fatal(_) | WalError::Closed => PortError::Indeterminate(text),
-        WalError::Corrupt { .. } | WalError::NoSuchFile(_) | WalError::Damaged { .. } => {
-            PortError::Corrupt(text)
-        }
     }
 }
