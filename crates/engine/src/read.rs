@@ -10,6 +10,7 @@ use crate::{
     engine::Inner,
     metrics::add,
     slices::{BatchWalk, Overlay},
+    source::Fetched,
 };
 
 /// Entries that one partition's read looks at, at most.
@@ -60,6 +61,15 @@ fn is_enough(plans: &Plans, min_bytes: usize) -> bool {
     plans.is_empty()
         || plans.iter().any(Result::is_err)
         || plans.iter().flatten().map(Plan::bytes).sum::<usize>() >= min_bytes
+}
+
+/// Where the batches of a slice go, and how far.
+struct Slicing<'a> {
+    plan: &'a Plan,
+    limit: usize,
+    must: bool,
+    slice: &'a mut ReadSlice,
+    bytes: &'a mut usize,
 }
 
 impl Inner {
@@ -138,15 +148,38 @@ impl Inner {
             },
             None => Vec::new(),
         };
+        let spilled: Vec<IndexEntry> = match spilled.is_empty() {
+            true => spilled,
+            false => spilled
+                .into_iter()
+                .chain(plan.entries.iter().copied())
+                .collect(),
+        };
+        let entries = match spilled.is_empty() {
+            true => &plan.entries,
+            false => &spilled,
+        };
+        let mut ahead = None;
         let mut bytes = 0;
-        for entry in spilled.iter().chain(&plan.entries) {
+        for (at, entry) in entries.iter().enumerate() {
             if bytes >= limit && !(must && bytes == 0) {
                 break;
             }
-            match self
-                .slice_entry(entry, plan, limit, must, overlay, &mut slice, &mut bytes)
-                .await
-            {
+            let rest = entries.get(at + 1..).unwrap_or_default();
+            let sliced = match self.entry_bytes_ahead(entry, rest, &mut ahead).await {
+                Ok(fetched) => {
+                    let mut out = Slicing {
+                        plan,
+                        limit,
+                        must,
+                        slice: &mut slice,
+                        bytes: &mut bytes,
+                    };
+                    self.slice_entry(entry, fetched, overlay, &mut out)
+                }
+                Err(error) => Err(error),
+            };
+            match sliced {
                 Ok(true) => {}
                 Ok(false) => break,
                 // What was read before the damage is good; the next read meets the damage first.
@@ -190,32 +223,24 @@ impl Inner {
     }
 
     /// Adds an entry's batches; `false` once the limit is reached.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the state of one loop, cut in two for length"
-    )]
-    async fn slice_entry(
+    fn slice_entry(
         &self,
         entry: &IndexEntry,
-        plan: &Plan,
-        limit: usize,
-        must: bool,
+        fetched: Fetched,
         overlay: &mut Overlay,
-        slice: &mut ReadSlice,
-        bytes: &mut usize,
+        out: &mut Slicing<'_>,
     ) -> Result<bool, ReadError> {
-        let fetched = self.entry_bytes(entry).await?;
         for stored in BatchWalk::new(entry, fetched.pieces) {
             let stored = stored?;
-            if stored.end() <= plan.offset {
+            if stored.end() <= out.plan.offset {
                 continue;
             }
-            let over = *bytes + stored.bytes.len() > limit;
-            if over && !(must && *bytes == 0) {
+            let over = *out.bytes + stored.bytes.len() > out.limit;
+            if over && !(out.must && *out.bytes == 0) {
                 return Ok(false);
             }
-            slice.pieces.extend(overlay.pieces(&stored)?);
-            *bytes += stored.bytes.len();
+            out.slice.pieces.extend(overlay.pieces(&stored)?);
+            *out.bytes += stored.bytes.len();
             if fetched.tail {
                 add(&self.metrics.bytes_out_tail, stored.bytes.len() as u64);
             }

@@ -262,3 +262,26 @@ async fn a_folder_of_this_build_opens_and_reads_as_it_was_written() {
     write(work.path()).await;
     check(work.path()).await;
 }
+
+#[tokio::test]
+async fn small_appends_that_lie_close_together_are_read_together() {
+    let work = tempfile::tempdir().unwrap();
+    let (engine, wal) = open(work.path()).await;
+    let new = NewTopic {
+        name: "t".into(),
+        configs: vec![("retention.ms".into(), "-1".into())],
+        ..NewTopic::default()
+    };
+    engine.create_topic(new).await.unwrap();
+    for n in 0..ROUNDS {
+        append(&engine, "t", batch(n, Compression::None, Producer::NONE)).await;
+    }
+    let expected: Vec<_> = (0..2 * ROUNDS).map(|at| (at, value(at))).collect();
+    assert_eq!(read_all(&engine, "t", 0).await, expected);
+    let reads = engine.metrics().snapshot().journal_reads;
+    assert!(
+        reads <= 2,
+        "{reads} reads for {ROUNDS} appends that follow one another"
+    );
+    close(engine, wal).await;
+}

@@ -11,7 +11,7 @@ use levada_wire_kafka::{Message, Reader, Request, Writer};
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-const WAIT: Duration = Duration::from_secs(8);
+const WAIT: Duration = Duration::from_secs(20);
 
 /// One connection to a broker.
 pub struct Connection {
