@@ -20,7 +20,7 @@ pub enum CliError {
     /// Exit code 4: the server answered and refused.
     #[error("{0}")]
     Refused(String),
-    /// Exit code 130: the person pressed Ctrl-C.
+    /// Exit code 130: Ctrl-C was pressed, or SIGTERM came.
     #[error("interrupted")]
     Interrupted,
     /// Exit code 0: the reader of stdout went away (`levada consume … | head`).

@@ -1,12 +1,14 @@
 //! What the commands that talk to a broker have in common.
 
 use std::future::Future;
+use std::time::Duration;
 
 use levada_client::admin::{FoundOffset, OffsetAt};
-use levada_client::{Client, ClientError, ClientOptions, Topic};
+use levada_client::{Client, ClientError, ClientOptions, Notice, Patience, Topic};
 
 use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
+use crate::signals::StopSignals;
 use crate::when::Place;
 
 /// Where the server says no, and where it is not there at all, scripts want to know.
@@ -41,14 +43,42 @@ pub async fn connect(args: &BrokerArgs, context: &Context) -> CliResult<Client> 
         })
 }
 
-/// Runs `work` until it is done or the person presses Ctrl-C.
+/// The same client for work that goes on over restarts of brokers, for `timeout` each time; says on
+/// stderr why it waits. `until` says how the waiting ends.
+#[must_use]
+pub fn through_outages(
+    client: &Client,
+    context: &Context,
+    timeout: Duration,
+    until: &str,
+) -> Client {
+    let (context, until) = (context.clone(), until.to_owned());
+    client.with_patience(Patience::through_outages(
+        timeout,
+        move |notice| match notice {
+            Notice::Failing(error) => context.say(format!("{error}; trying again {until}")),
+            Notice::Recovered => context.say("it works again, going on"),
+            Notice::Moved {
+                topic,
+                partition,
+                from,
+                to,
+            } => context.say(format!(
+                "offset {from} is not in partition {partition} of '{topic}'; going on at {to}"
+            )),
+        },
+    ))
+}
+
+/// Runs `work` until it is done or somebody stops the process (Ctrl-C, SIGTERM).
 ///
 /// # Errors
 /// Those of `work`, and [`CliError::Interrupted`].
 pub async fn interruptible<T>(work: impl Future<Output = CliResult<T>>) -> CliResult<T> {
+    let mut signals = StopSignals::listen()?;
     tokio::select! {
         result = work => result,
-        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+        _ = signals.next() => Err(CliError::Interrupted),
     }
 }
 

@@ -14,12 +14,10 @@ use parking_lot::Mutex;
 use crate::connection::{Connection, ConnectionOptions};
 use crate::error::{ClientError, ClientResult, check};
 use crate::metadata::{Broker, Metadata, Topic, address_of};
+use crate::patience::{Patience, Retries};
 
 /// How long a topic's leaders are believed without being asked again.
 const METADATA_AGE_MAX: Duration = Duration::from_secs(300);
-/// First pause before a retry; it doubles up to the last.
-const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Where a client begins and how patient it is.
 #[derive(Clone, Debug)]
@@ -71,6 +69,7 @@ struct Inner {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    patience: Patience,
 }
 
 impl Client {
@@ -80,6 +79,7 @@ impl Client {
     /// [`ClientError::Unreachable`] when no address answers.
     pub async fn connect(env: &Env, options: ClientOptions) -> ClientResult<Self> {
         let client = Self {
+            patience: Patience::new(options.retry_timeout),
             inner: Arc::new(Inner {
                 env: env.clone(),
                 options,
@@ -361,38 +361,19 @@ impl Client {
 
     /// Patience for one operation.
     pub fn retries(&self) -> Retries {
-        Retries {
-            env: self.inner.env.clone(),
-            until: self.inner.env.monotonic() + self.inner.options.retry_timeout,
-            pause: RETRY_PAUSE_MIN,
-            network_left: 2,
-        }
+        Retries::new(&self.inner.env, &self.patience)
     }
-}
 
-/// How long an operation is tried again, with growing pauses.
-pub struct Retries {
-    env: Env,
-    until: Duration,
-    pause: Duration,
-    /// A person waits: an unreachable network is told soon.
-    network_left: u32,
-}
+    pub fn patience(&self) -> &Patience {
+        &self.patience
+    }
 
-impl Retries {
-    /// Whether to try again after `error`, once this has paused.
-    pub async fn again(&mut self, error: &ClientError) -> bool {
-        if !error.is_retriable() || self.env.monotonic() >= self.until {
-            return false;
+    /// The same client, its connections shared, with another patience.
+    #[must_use]
+    pub fn with_patience(&self, patience: Patience) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            patience,
         }
-        if error.is_network() {
-            if self.network_left == 0 || matches!(error, ClientError::TimedOut { .. }) {
-                return false;
-            }
-            self.network_left -= 1;
-        }
-        self.env.sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(RETRY_PAUSE_MAX);
-        true
     }
 }

@@ -103,7 +103,8 @@ pub struct Consumer {
     ready_bytes: usize,
     /// Grows with each assignment, so that late answers are known as such.
     generation: u64,
-    failing_since: Option<Duration>,
+    /// Since when fetches fail, and whether because of the network.
+    failing: Option<(Duration, bool)>,
 }
 
 impl Consumer {
@@ -119,7 +120,7 @@ impl Consumer {
             ready: VecDeque::new(),
             ready_bytes: 0,
             generation: 0,
-            failing_since: None,
+            failing: None,
         }
     }
 
@@ -188,7 +189,8 @@ impl Consumer {
     /// without losing anything.
     ///
     /// # Errors
-    /// What does not pass: refusals, and networks that stay broken for the client's retry timeout.
+    /// What does not pass: refusals, and networks that stay broken for longer than the client's
+    /// patience.
     pub async fn poll(&mut self, wait: Duration) -> ClientResult<Option<ConsumedBatch>> {
         let env = self.client.env().clone();
         let deadline = env.monotonic().saturating_add(wait);
@@ -236,11 +238,19 @@ impl Consumer {
             Ok(()) => Ok(()),
             Err(error) if error.is_retriable() => {
                 let now = self.client.env().monotonic();
-                let since = *self.failing_since.get_or_insert(now);
-                if now - since >= self.client.options().retry_timeout {
+                let network = error.is_network();
+                let since = match self.failing {
+                    // What is refused behind an outage has not failed for as long.
+                    Some((since, same)) if same == network => since,
+                    _ => now,
+                };
+                self.failing = Some((since, network));
+                let patience = self.client.patience();
+                if now.saturating_sub(since) >= patience.limit(&error) {
                     return Err(error);
                 }
                 tracing::debug!(%error, "fetching is tried again");
+                patience.failing(&error, now);
                 Ok(())
             }
             Err(error) => Err(error),

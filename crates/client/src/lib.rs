@@ -16,6 +16,7 @@ pub mod consumer;
 pub mod error;
 pub mod group;
 pub mod metadata;
+pub mod patience;
 pub mod producer;
 pub mod raw;
 
@@ -25,4 +26,5 @@ pub use consumer::{ConsumedBatch, Consumer, ConsumerOptions, ResetTo};
 pub use error::{ClientError, ClientResult};
 pub use group::{GroupConsumer, GroupOptions};
 pub use metadata::{Broker, Partition, Topic};
+pub use patience::{Notice, Patience};
 pub use producer::{Acks, Delivered, Delivery, Producer, ProducerOptions};

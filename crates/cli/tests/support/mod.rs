@@ -1,10 +1,11 @@
 //! A real `levada serve` on a folder and a port of its own, and the real binary against it.
 #![allow(clippy::disallowed_methods, dead_code)]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A running service. It is killed when it is dropped.
@@ -34,8 +35,18 @@ impl Server {
 
     /// Kills the service as a power cut would its process, and starts it again where it was.
     pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// Kills the service.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts a killed service again where it was.
+    pub fn restart(&mut self) {
         (self.child, _) = serve(self.folder.path(), &self.address);
     }
 
@@ -60,6 +71,65 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
+    }
+}
+
+/// A command that goes on, with what it says.
+pub struct Going {
+    pub child: Child,
+    pub stdout: Lines<BufReader<ChildStdout>>,
+    stderr: Lines<BufReader<ChildStderr>>,
+    /// What it has said on stderr so far.
+    pub said: String,
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Going {
+    pub fn new(mut child: Child) -> Self {
+        Self {
+            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
+            stderr: BufReader::new(child.stderr.take().unwrap()).lines(),
+            said: String::new(),
+            child,
+        }
+    }
+
+    /// The next `count` lines of stdout.
+    pub fn lines(&mut self, count: usize) -> Vec<String> {
+        let lines = self.stdout.by_ref().take(count);
+        lines.map(Result::unwrap).collect()
+    }
+
+    /// Waits until stderr says `words`.
+    pub fn wait_for(&mut self, words: &str) {
+        for line in self.stderr.by_ref() {
+            let line = line.unwrap() + "\n";
+            self.said.push_str(&line);
+            if line.contains(words) {
+                return;
+            }
+        }
+        panic!("it ended without saying '{words}': {}", self.said);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end: the exit code and all that it said.
+    pub fn end(mut self) -> (i32, String) {
+        drop(self.child.stdin.take());
+        for line in self.stderr.by_ref() {
+            self.said.push_str(&(line.unwrap() + "\n"));
+        }
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        (code, std::mem::take(&mut self.said))
     }
 }
 

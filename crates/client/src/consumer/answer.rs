@@ -9,6 +9,7 @@ use levada_wire_kafka::messages::PartitionData;
 use super::batch::{ConsumedBatch, next_offset};
 use super::{Consumer, Fetched, Place, ResetTo};
 use crate::error::{ClientError, ClientResult, check};
+use crate::patience::Notice;
 
 /// Largest fetch of one partition, to which it grows when a batch does not fit.
 const PARTITION_BYTES_CEILING: i32 = 256 * 1024 * 1024;
@@ -73,7 +74,8 @@ impl Consumer {
         }
         match ErrorCode::try_from(data.error_code) {
             Ok(ErrorCode::None) => {
-                self.failing_since = None;
+                self.failing = None;
+                self.client.patience().works();
                 self.take_batches(place, from, data)
             }
             Ok(ErrorCode::OffsetOutOfRange) => self.reset(place, from, data).await,
@@ -102,6 +104,12 @@ impl Consumer {
         }
         let offset = self.reset_offset(topic, *partition).await?;
         tracing::warn!(%topic, partition, from, offset, "offset out of range, going on elsewhere");
+        self.client.patience().tell(Notice::Moved {
+            topic,
+            partition: *partition,
+            from,
+            to: offset,
+        });
         self.seek(topic, *partition, offset);
         Ok(())
     }

@@ -35,8 +35,48 @@ pub(super) enum Signal {
     Fine,
     /// The group changes: rejoin soon, commits are still taken.
     Rebalance,
-    /// The membership or the coordinator is gone: join anew.
+    /// The membership is gone: join anew.
     Lost,
+}
+
+/// What keeps a member alive. A coordinator that is away has not dropped anybody: its members are
+/// the same when it is back, and so is what they have read and not committed.
+struct Heart {
+    client: Client,
+    connection: Option<Arc<Connection>>,
+    request: HeartbeatRequest,
+}
+
+impl Heart {
+    /// One heartbeat; what it has learnt, if that is news.
+    async fn beat(&mut self) -> Option<Signal> {
+        let error = match self.ask().await {
+            Ok(()) => return None,
+            Err(error) => error,
+        };
+        match error.code() {
+            Some(ErrorCode::RebalanceInProgress) => Some(Signal::Rebalance),
+            _ if error.is_retriable() => {
+                tracing::debug!(%error, "no heartbeat, trying again");
+                self.connection = None; // Another broker may coordinate now.
+                None
+            }
+            _ => Some(Signal::Lost),
+        }
+    }
+
+    async fn ask(&mut self) -> ClientResult<()> {
+        let open = match self.connection.as_ref().filter(|open| open.is_open()) {
+            Some(open) => open.clone(),
+            None => {
+                let (node, _) = self.client.coordinator(&self.request.group_id).await?;
+                self.client.dedicated(node).await?
+            }
+        };
+        self.connection = Some(open.clone());
+        let answer = open.call(&self.request).await?;
+        check(answer.error_code, None, || "a heartbeat".to_owned())
+    }
 }
 
 pub(super) struct Member {
@@ -262,18 +302,18 @@ impl Member {
             member_id: self.id.clone(),
             group_instance_id: self.instance(),
         };
+        let mut heart = Heart {
+            client: self.client.clone(),
+            connection: Some(connection),
+            request,
+        };
         let env = self.env.clone();
         let interval = self.options.heartbeat_interval;
         let task = self.env.spawn("group heartbeats", async move {
             loop {
                 env.sleep(interval).await;
-                let signal = match connection.call(&request).await {
-                    Ok(answer) => match ErrorCode::try_from(answer.error_code) {
-                        Ok(ErrorCode::None) => continue,
-                        Ok(ErrorCode::RebalanceInProgress) => Signal::Rebalance,
-                        _ => Signal::Lost,
-                    },
-                    Err(_) => Signal::Lost,
+                let Some(signal) = heart.beat().await else {
+                    continue;
                 };
                 sender.send_replace(signal);
                 // While the caller works on, the group must not think the member dead.
@@ -298,15 +338,20 @@ impl Member {
         admin::commit(&connection, &request).await
     }
 
-    /// Leaves at once; a static member stays, as it will be back.
-    pub async fn leave(&mut self) -> ClientResult<()> {
+    /// Leaves at once, over another connection if a join may be under way on this one; a static
+    /// member stays, as it will be back.
+    pub async fn leave(&mut self, joined: bool) -> ClientResult<()> {
         self.stop_heartbeats();
         if self.options.instance_id.is_some() {
             return Ok(());
         }
-        let Some(connection) = self.connection.take() else {
+        if self.id.is_empty() {
             return Ok(());
-        };
+        }
+        if !joined {
+            self.connection = None; // The goodbye would wait there for the group to be ready.
+        }
+        let connection = self.coordinator().await?;
         let request = LeaveGroupRequest {
             group_id: self.group(),
             member_id: self.id.clone(),

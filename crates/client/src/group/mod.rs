@@ -156,15 +156,10 @@ impl GroupConsumer {
         if self.done.is_empty() {
             return Ok(());
         }
-        let offsets = std::mem::take(&mut self.done);
-        let result = self.member.commit(&offsets).await;
-        if result.is_err() {
-            // What came meanwhile is newer.
-            for (place, offset) in offsets {
-                self.done.entry(place).or_insert(offset);
-            }
-        }
-        result
+        // Kept until it is committed: whoever drops this may close the member yet.
+        self.member.commit(&self.done).await?;
+        self.done.clear();
+        Ok(())
     }
 
     async fn commit_if_due(&mut self) -> ClientResult<()> {
@@ -231,16 +226,18 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// Commits what was given and leaves the group, so that the others take over at once.
+    /// Commits what was given and leaves the group, so that the others take over at once; also one
+    /// that it was about to join.
     ///
     /// # Errors
     /// Those of the commit; the member has left all the same.
     pub async fn close(mut self) -> ClientResult<()> {
-        if !self.joined {
-            return Ok(());
-        }
-        let committed = self.commit().await;
-        if let Err(error) = self.member.leave().await {
+        let committed = if self.joined {
+            self.commit().await
+        } else {
+            Ok(())
+        };
+        if let Err(error) = self.member.leave(self.joined).await {
             tracing::debug!(%error, "left without a goodbye");
         }
         match committed {

@@ -140,6 +140,15 @@ impl Queue {
         })
     }
 
+    /// The batch with this sequence was refused for good: those behind the earliest such one close
+    /// the gap.
+    pub fn renumber_from(&mut self, sequence: i32) {
+        let earlier = |known: i32| sequence.wrapping_sub(known) < 0;
+        if self.renumber_from.is_none_or(earlier) {
+            self.renumber_from = Some(sequence);
+        }
+    }
+
     /// Puts a batch back that has to be sent again, at its place.
     pub fn put_again(&mut self, sent: Sent) {
         // Sequences wrap; the distance tells which comes first.

@@ -276,8 +276,10 @@ impl Sender {
 
     fn pause_node(&self, node: i32, error: &ClientError) {
         tracing::debug!(node, %error, "no connection for produce");
-        let not_before = self.shared.env.monotonic() + RETRY_PAUSE;
+        let now = self.shared.env.monotonic();
+        let not_before = now + RETRY_PAUSE;
         let client = &self.shared.client;
+        client.patience().failing(error, now);
         let mut lost = Vec::new();
         for (topic, queue) in self.shared.queues.lock().all() {
             let known = client.topic_if_known(topic);
@@ -296,7 +298,9 @@ impl Sender {
 
     fn pause_topic(&self, topic: &str, error: &ClientError) {
         tracing::debug!(topic, %error, "no leader for produce");
-        let not_before = self.shared.env.monotonic() + RETRY_PAUSE;
+        let now = self.shared.env.monotonic();
+        let not_before = now + RETRY_PAUSE;
+        self.shared.client.patience().failing(error, now);
         if let Some(queues) = self.shared.queues.lock().topics.get_mut(topic) {
             for queue in &mut queues.partitions {
                 queue.not_before = not_before;

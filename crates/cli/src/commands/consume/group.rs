@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use levada_client::{Client, GroupConsumer, GroupOptions, ResetTo};
+use levada_client::{Client, ClientError, GroupConsumer, GroupOptions, ResetTo};
 
 use super::Args;
 use super::sink::Sink;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::remote::suggest;
+use crate::signals::StopSignals;
 use crate::units::show_count;
 use crate::when::Place;
 
 const POLL: Duration = Duration::from_millis(500);
+/// How long a member takes for its goodbye when the broker is away.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the command. Without --follow it ends when nothing is left to read.
 pub async fn consume(client: &Client, args: &Args, group: &str, context: &Context) -> CliResult {
@@ -25,17 +28,35 @@ pub async fn consume(client: &Client, args: &Args, group: &str, context: &Contex
     };
     let mut member = GroupConsumer::new(client, options);
     let mut sink = Sink::new(args, context)?;
+    let mut signals = StopSignals::listen()?;
     let read = tokio::select! {
         read = read(&mut member, args, &mut sink) => read,
-        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+        _ = signals.next() => Err(CliError::Interrupted),
     };
     // What was not printed for sure must come again.
     if matches!(read, Err(CliError::PipeClosed)) {
         return read;
     }
     let flushed = sink.flush();
-    member.close().await?;
-    read?;
+    let closed = tokio::select! {
+        closed = context.env.timeout(LEAVE_MAX, member.close()) => closed.unwrap_or_else(|_| {
+            Err(ClientError::Expired(format!(
+                "group '{group}' was not left within {} s: what was printed last may come again",
+                LEAVE_MAX.as_secs()
+            )))
+        }),
+        _ = signals.next() => return Err(CliError::Interrupted),
+    };
+    match (read, closed) {
+        (Err(CliError::Interrupted), Err(error)) => {
+            context.say(error);
+            return Err(CliError::Interrupted);
+        }
+        (read, closed) => {
+            closed?;
+            read?;
+        }
+    }
     flushed?;
     if context.person_on_stderr() {
         context.say(format!(

@@ -5,11 +5,13 @@ mod ranges;
 mod sink;
 mod template;
 
+use std::time::Duration;
+
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
-use crate::remote::{connect, interruptible, parse_pair};
+use crate::remote::{connect, interruptible, parse_pair, through_outages};
 use crate::when::{PLACE_HELP, Place};
 use template::{TEMPLATE_HELP, Template};
 
@@ -34,7 +36,7 @@ pub struct Args {
         conflicts_with = "group"
     )]
     to: Option<Place>,
-    /// Wait for more records at the end
+    /// Wait for more records at the end, over restarts of the broker too, until stopped
     #[arg(short, long)]
     follow: bool,
     /// Read as a member of this group: begin where it stands, commit what was printed
@@ -76,7 +78,10 @@ pub async fn run(args: Args, context: Context) -> CliResult {
                 .to_owned(),
         ));
     }
-    let client = connect(&args.broker, &context).await?;
+    let mut client = connect(&args.broker, &context).await?;
+    if args.follow {
+        client = through_outages(&client, &context, Duration::MAX, "until stopped");
+    }
     match &args.group {
         // A member that is interrupted commits and leaves first.
         Some(group) => group::consume(&client, &args, group, &context).await,

@@ -43,6 +43,7 @@ impl Sender {
                 queue.renumber_from = Some(Sequence(sent.sequence).plus(sent.records).0);
             }
             drop(queues);
+            shared.client.patience().works();
             self.settle(
                 &sent.outcome,
                 sent.records,
@@ -63,8 +64,10 @@ impl Sender {
         if behind || error.is_retriable() {
             tracing::debug!(topic = %place.0, partition = place.1, %error, "sending again");
             queue.put_again(sent);
-            queue.not_before = shared.env.monotonic() + RETRY_PAUSE;
+            let now = shared.env.monotonic();
+            queue.not_before = now + RETRY_PAUSE;
             drop(queues);
+            shared.client.patience().failing(&error, now);
             shared.client.forget_topic(&place.0);
             return;
         }
@@ -80,13 +83,10 @@ impl Sender {
                 self.renewing |= self.identity.is_some();
                 failed.extend(std::mem::take(&mut queue.again));
             }
+            // Not written for sure: those behind it take its numbers.
             _ if self.identity.is_some() => {
-                // Not written for sure: those behind it take its numbers.
-                let from = failed.first().map(|sent| sent.sequence);
-                let earlier = |known: i32, new: i32| new.wrapping_sub(known) < 0;
-                match (queue.renumber_from, from) {
-                    (Some(known), Some(new)) if !earlier(known, new) => {}
-                    _ => queue.renumber_from = from,
+                if let Some(first) = failed.first() {
+                    queue.renumber_from(first.sequence);
                 }
             }
             _ => {}
@@ -103,6 +103,7 @@ impl Sender {
         }
     }
 }
+
 /// One partition's result: the base offset.
 fn result_of(
     answer: &ProduceResponse,
