@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::io::Write;
+
 use rustix::process::Signal;
 use support::{Going, Server};
 
@@ -65,4 +67,36 @@ fn a_member_that_is_stopped_while_the_broker_is_away_ends_all_the_same() {
     let (code, said) = member.end();
     assert_eq!(code, 130, "{said}");
     assert!(said.contains("may come again"), "{said}");
+}
+
+#[test]
+fn a_producer_says_why_it_waits_and_waits_for_as_long_as_it_is_told() {
+    let mut server = Server::start();
+    server.run(&["topic", "create", "t"]).ok();
+    let mut patient = Going::new(server.spawn(&["produce", "t"]));
+    let hasty = ["produce", "t", "--timeout", "700ms"];
+    let mut hasty = Going::new(server.spawn(&hasty));
+    for going in [&mut patient, &mut hasty] {
+        let stdin = going.child.stdin.as_mut().unwrap();
+        stdin.write_all(b"before\n").unwrap();
+    }
+    let follow = ["consume", "t", "--from", "earliest", "-f", "-n", "2"];
+    assert_eq!(server.run(&follow).ok(), "before\nbefore\n");
+    server.kill();
+    for going in [&mut patient, &mut hasty] {
+        let stdin = going.child.stdin.as_mut().unwrap();
+        stdin.write_all(b"after\n").unwrap();
+    }
+    patient.wait_for("connection refused");
+    assert!(patient.said.contains("trying again for 2m 0s"));
+    let (code, said) = hasty.end();
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("trying again for 700 ms"), "{said}");
+    assert!(said.contains("1 records were not acknowledged"), "{said}");
+    server.restart();
+    let (code, said) = patient.end();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(retries(&said), 1, "{said}");
+    let read = server.run(&["consume", "t"]).ok();
+    assert_eq!(read, "before\nbefore\nafter\n");
 }

@@ -15,11 +15,13 @@ use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
 use crate::lines::{LINE_BYTES_MAX, Lines};
 use crate::output::{Format, Report, Table};
-use crate::remote::{connect, parse_pair, suggest};
+use crate::remote::{connect, parse_pair, suggest, through_outages};
+use crate::signals::StopSignals;
 use crate::units::{show_bytes, show_count, show_duration};
+use crate::when::parse_span_ms;
 
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How long what was read is still sent after Ctrl-C.
+/// How long what was read is still sent after Ctrl-C or SIGTERM.
 const LAST_FLUSH_MAX: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
@@ -58,6 +60,17 @@ pub struct Args {
     /// Who has to have a record before it counts: all, 1 (the leader) or 0 (nobody)
     #[arg(long, default_value = "all", value_parser = parse_acks)]
     acks: Acks,
+    /// How long a record may wait to be acknowledged, restarts of the broker included (30s, 2m)
+    #[arg(long, value_name = "SPAN", default_value = "120s", value_parser = parse_timeout)]
+    timeout: Duration,
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    parse_span_ms(text)
+        .and_then(|ms| u64::try_from(ms).ok())
+        .filter(|ms| *ms > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "use a span such as 500ms, 30s, 2m or 1h".to_owned())
 }
 
 fn parse_acks(text: &str) -> Result<Acks, String> {
@@ -96,7 +109,10 @@ impl Report for Figures {
 /// See `CliError`; records that were not acknowledged make it fail after the figures.
 pub async fn run(args: Args, context: Context) -> CliResult {
     let client = connect(&args.broker, &context).await?;
+    let until = format!("for {} (--timeout)", show_duration(args.timeout));
+    let client = through_outages(&client, &context, args.timeout, &until);
     let options = ProducerOptions {
+        delivery_timeout: args.timeout,
         acks: args.acks,
         idempotent: args.acks == Acks::All,
         compression: args.compression,
@@ -104,8 +120,13 @@ pub async fn run(args: Args, context: Context) -> CliResult {
         buffer_bytes_max: LINE_BYTES_MAX + (LINE_BYTES_MAX >> 2),
         ..ProducerOptions::default()
     };
+    let mut signals = StopSignals::listen()?;
+    let producer = tokio::select! {
+        producer = Producer::start(&client, options) => producer?,
+        _ = signals.next() => return Err(CliError::Interrupted),
+    };
     let mut sender = Sender {
-        producer: Producer::start(&client, options).await?,
+        producer,
         headers: args.headers.clone(),
         args,
         context: context.clone(),
@@ -114,7 +135,7 @@ pub async fn run(args: Args, context: Context) -> CliResult {
     let start = context.env.monotonic();
     let read = tokio::select! {
         read = sender.read_all() => read,
-        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+        _ = signals.next() => Err(CliError::Interrupted),
     };
     if matches!(read, Err(CliError::Interrupted)) {
         let last = sender.producer.flush();
@@ -122,7 +143,7 @@ pub async fn run(args: Args, context: Context) -> CliResult {
     } else {
         tokio::select! {
             () = sender.producer.flush() => {}
-            _ = tokio::signal::ctrl_c() => return Err(CliError::Interrupted),
+            _ = signals.next() => return Err(CliError::Interrupted),
         }
     }
     let span = context.env.monotonic().saturating_sub(start);
