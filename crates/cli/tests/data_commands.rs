@@ -188,8 +188,12 @@ fn an_interrupted_member_commits_what_it_printed_and_leaves() {
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     let seen: Vec<String> = lines.by_ref().take(3).map(Result::unwrap).collect();
     assert_eq!(seen, ["1", "2", "3"]);
-    let busy = server.run(&["group", "seek", "g", "--to", "earliest"]);
+    let seek = ["group", "seek", "g", "--to", "earliest"];
+    let busy = server.run(&seek);
     assert_eq!(busy.code, 4, "{}", busy.stderr);
+    let dry = server.run(&[&seek[..], &["--dry-run"]].concat());
+    assert_eq!(dry.code, 4, "a dry run promised what is refused");
+    assert_eq!(dry.stderr, busy.stderr);
     kill_process(Pid::from_child(&follower), Signal::INT).unwrap();
     assert_eq!(follower.wait().unwrap().code(), Some(130));
     let described = server.run(&["group", "describe", "g", "-o", "json"]).json();

@@ -59,7 +59,7 @@ pub struct SeekArgs {
     /// Only this partition; may be repeated
     #[arg(short, long = "partition")]
     partitions: Vec<i32>,
-    /// Only show what would change
+    /// Only show what would change, or why it would be refused
     #[arg(long)]
     dry_run: bool,
 }

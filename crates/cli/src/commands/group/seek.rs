@@ -52,7 +52,7 @@ impl Report for Moves {
 
 pub async fn seek(client: &Client, args: &SeekArgs, context: &Context) -> CliResult {
     let group = client.describe_group(&args.name).await?;
-    if !group.members.is_empty() && !args.dry_run {
+    if !group.members.is_empty() {
         return Err(CliError::Refused(format!(
             "group '{}' has {} members, which would commit over the new offsets: stop them first",
             args.name,
