@@ -17,7 +17,7 @@ use levada_engine::{
     TopicRef,
     groups::{CommitRequest, CommitTopic, PartitionCommit, TopicPartitions},
 };
-use levada_env::Env;
+use levada_env::{Clock, Env, RealClock};
 use levada_journal::local::LocalJournal;
 use levada_model::Offset;
 use levada_records::{BatchBuilder, Batches, Compression, NewRecord, Producer};
@@ -27,8 +27,22 @@ use levada_wal::{Wal, WalConfig};
 const TIME_MS: i64 = 1_700_000_000_000;
 const ROUNDS: i64 = 40;
 
+/// A wall clock that stands still. In a stored folder the time goes on from its newest command, so
+/// that what the folder holds never grows old: a producer's window would expire after a day.
+struct StandingClock(RealClock);
+
+impl Clock for StandingClock {
+    fn now_ms(&self) -> i64 {
+        TIME_MS
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
 async fn open(dir: &Path) -> (Engine, Wal) {
-    let env = Env::real();
+    let env = Env::real().with_clock(Arc::new(StandingClock(RealClock::new())));
     let config = WalConfig {
         pool_bytes_max: 0,
         reserve_bytes: 0,
