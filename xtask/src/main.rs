@@ -7,6 +7,7 @@
 mod bench;
 mod broker;
 mod interop;
+mod mutants;
 mod process;
 mod proofs;
 mod report;
@@ -46,6 +47,8 @@ enum Chore {
     Kill(proofs::KillOptions),
     /// The same on storage that drops every unsynced byte at the kill
     Power(proofs::KillOptions),
+    /// Deliberate faults in our code, each of which the tests must find
+    Mutants(mutants::Options),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
     Network,
 }
@@ -61,6 +64,7 @@ fn main() {
         Chore::Bench(options) => bench::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
+        Chore::Mutants(options) => mutants::run(&options),
         Chore::Network => proofs::network(),
     };
     match outcome {
