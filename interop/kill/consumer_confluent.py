@@ -1,5 +1,6 @@
 """librdkafka's group consumer, living through kills: prints what it was given and what it committed."""
 
+import os
 import sys
 
 from confluent_kafka import Consumer, KafkaException
@@ -8,11 +9,10 @@ bootstrap, topic = sys.argv[1], sys.argv[2]
 group = "kill-group"
 consumer = Consumer({
     "bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-    "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "fetch.wait.max.ms": 50, "socket.timeout.ms": 3000,
+    "session.timeout.ms": int(os.environ.get("SESSION_TIMEOUT_MS", "6000")), "heartbeat.interval.ms": 500, "fetch.wait.max.ms": 50, "socket.timeout.ms": 3000,
     "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 100, "log_level": 0,
 })
 consumer.subscribe([topic])
-next_offsets = {}
 while True:
     messages = [message for message in consumer.consume(500, 0.05) if not message.error()]
     lines = []

@@ -119,8 +119,17 @@ pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
         "--http",
         "off",
     ]);
+    cargo.args(SMALL);
     counted(&mut cargo)
 }
+
+/// Log files change and snapshots are taken every few rounds, not once in a long run.
+const SMALL: [&str; 4] = [
+    "--storage-file-bytes-max",
+    "8MiB",
+    "--storage-snapshot-bytes",
+    "16MiB",
+];
 
 /// The release binary, up to date; one that `LEVADA_BIN` names is taken as it is.
 pub fn build_levada() -> Result<()> {
@@ -153,11 +162,13 @@ fn kill_clients() -> Result<Vec<String>> {
         })
     });
     let java = toolchain::kafka_jars().map(|jars| {
-        let options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
-        [format!(
-            "java {options} -cp {jars} {} 2",
-            program("Producer.java").display()
-        )]
+        let options = "-Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+        [("Producer.java", " 2"), ("Consumer.java", "")].map(|(name, partition)| {
+            format!(
+                "java {options} -cp {jars} {}{partition}",
+                program(name).display()
+            )
+        })
     });
     for found in [python.map(Vec::from), java.map(Vec::from)] {
         match found {

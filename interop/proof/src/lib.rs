@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod connection;
 pub mod kill;
+pub mod load;
 pub mod lossy;
 pub mod normalise;
 pub mod script;

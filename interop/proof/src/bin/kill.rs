@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 use levada_proof::kill::{self, Plan};
+use levada_proof::load::Shape;
 
 #[derive(Parser)]
 struct Arguments {
@@ -33,19 +34,30 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let result = arguments.folder.join("result.json");
     let outcome = kill::run(&Plan {
         command: arguments.command,
         folder: arguments.folder,
         rounds: arguments.rounds,
-        seed: arguments.seed,
+        shape: Shape {
+            seed: arguments.seed,
+            clients: arguments.clients,
+            ..Shape::default()
+        },
         power: arguments.power,
-        clients: arguments.clients,
         stop_at_violation: arguments.expect_loss,
     })?;
+    std::fs::write(result, serde_json::to_string_pretty(&outcome)?)?;
     let violations = outcome.violations.len();
     println!(
-        "{} rounds (seed {}), {} records and {} commits acknowledged, {violations} violations",
-        outcome.rounds, arguments.seed, outcome.acknowledged, outcome.commits
+        "{} rounds (seed {}), {} records and {} commits acknowledged, {} records given to consumers, \
+         {} read back, {violations} violations",
+        outcome.rounds,
+        arguments.seed,
+        outcome.acknowledged,
+        outcome.commits,
+        outcome.seen,
+        outcome.checked
     );
     let failed = if arguments.expect_loss {
         println!("violations were expected: the load must lose data when nothing is synced");

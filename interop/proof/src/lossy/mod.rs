@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::kill::Random;
+use crate::load::Random;
 use store::{Cut, Store};
 
 /// A mounted filesystem; unmounted when dropped.

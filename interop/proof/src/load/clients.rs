@@ -3,6 +3,7 @@
 //! `VIOLATION TEXT`.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,13 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::Plan;
 use super::ledger::{Ledger, Mark};
 
 /// Partitions of the clients' topic.
 pub const PARTITIONS: i32 = 4;
 /// The clients' start is not part of a round: a JVM takes its time.
-const BUSY_WAIT_MAX: Duration = Duration::from_secs(20);
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(40);
 
 pub struct Clients {
     children: Vec<Child>,
@@ -26,17 +26,24 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Starts each program; it gets the broker's address and the topic.
-    pub fn start(plan: &Plan, address: &str, topic: &str, ledger: &Arc<Ledger>) -> Result<Clients> {
+    /// Starts each program; it gets the broker's address and the topic. What it says on stderr goes
+    /// into `folder`.
+    pub fn start(
+        programs: &[String],
+        folder: &Path,
+        address: &str,
+        topic: &str,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Clients> {
         let busy = Arc::new(AtomicU32::new(0));
         let mut clients = Clients {
             children: Vec::new(),
             busy,
         };
-        for (index, line) in plan.clients.iter().enumerate() {
+        for (index, line) in programs.iter().enumerate() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (program, arguments) = words.split_first().context("an empty client")?;
-            let errors = std::fs::File::create(plan.folder.join(format!("client-{index}.log")))?;
+            let errors = std::fs::File::create(folder.join(format!("client-{index}.log")))?;
             let mut child = Command::new(program)
                 .args(arguments)
                 .args([address, topic])
@@ -91,9 +98,9 @@ fn take(line: &str, topic: &str, ledger: &Ledger) {
     };
     let understood = match words.as_slice() {
         ["ACK", partition, offset, value] => record(partition, offset, value)
-            .map(|(place, offset, mark)| ledger.acknowledge(&place, offset, mark)),
+            .map(|(place, offset, mark)| ledger.acknowledge(&place, offset, &mark)),
         ["READ", partition, offset, value] => record(partition, offset, value)
-            .map(|(place, offset, mark)| ledger.seen(&place, offset, mark)),
+            .map(|(place, offset, mark)| ledger.see(&place, offset, &mark)),
         ["COMMIT", group, partition, offset] => place(partition)
             .zip(offset.parse().ok())
             .map(|(place, offset)| ledger.commit(group, &place, offset)),

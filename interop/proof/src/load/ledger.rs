@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::promises::Promises;
+
 /// A topic's partition.
 pub type Place = (String, i32);
 
@@ -38,11 +40,12 @@ impl Mark {
 #[derive(Default)]
 pub struct Ledger {
     /// Acknowledged or seen by a consumer: the record at this offset is this one.
-    records: Mutex<BTreeMap<Place, BTreeMap<i64, Mark>>>,
+    records: Mutex<BTreeMap<Place, Promises>>,
     /// The largest acknowledged commit by group and partition.
     committed: Mutex<BTreeMap<(String, Place), i64>>,
     violations: Mutex<Vec<String>>,
     acknowledged: AtomicU64,
+    seen: AtomicU64,
     commits: AtomicU64,
     is_stopped: AtomicBool,
 }
@@ -56,22 +59,27 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Ledger {
     /// A record was acknowledged at this offset.
-    pub fn acknowledge(&self, place: &Place, offset: i64, mark: Mark) {
+    pub fn acknowledge(&self, place: &Place, offset: i64, mark: &Mark) {
         self.acknowledged.fetch_add(1, Ordering::Relaxed);
         self.promise(place, offset, mark, "acknowledged");
     }
 
     /// A consumer was given a record at this offset.
-    pub fn seen(&self, place: &Place, offset: i64, mark: Mark) {
+    pub fn see(&self, place: &Place, offset: i64, mark: &Mark) {
+        self.seen.fetch_add(1, Ordering::Relaxed);
         self.promise(place, offset, mark, "given to a consumer");
     }
 
-    fn promise(&self, place: &Place, offset: i64, mark: Mark, how: &str) {
-        let before = lock(&self.records)
-            .entry(place.clone())
-            .or_default()
-            .insert(offset, mark.clone());
-        if let Some(before) = before.filter(|before| *before != mark) {
+    fn promise(&self, place: &Place, offset: i64, mark: &Mark, how: &str) {
+        let mut records = lock(&self.records);
+        if !records.contains_key(place) {
+            records.insert(place.clone(), Promises::default());
+        }
+        let before = records
+            .get_mut(place)
+            .and_then(|promises| promises.put(offset, mark));
+        drop(records);
+        if let Some(before) = before {
             self.violation(format!(
                 "{place:?} offset {offset} is {before:?}, then {how} as {mark:?}"
             ));
@@ -88,14 +96,41 @@ impl Ledger {
         *last = offset.max(*last);
     }
 
-    /// The promises about a partition from `from` on.
-    pub fn promises(&self, place: &Place, from: i64) -> BTreeMap<i64, Mark> {
+    /// The last offset of which something was promised.
+    pub fn last(&self, place: &Place) -> Option<i64> {
+        lock(&self.records).get(place)?.last()
+    }
+
+    /// What was promised of these offsets.
+    pub fn promises(&self, place: &Place, offsets: std::ops::Range<i64>) -> Vec<(i64, Mark)> {
         let records = lock(&self.records);
-        let mine = records.get(place).map(|all| all.range(from..));
-        mine.into_iter()
-            .flatten()
-            .map(|(offset, mark)| (*offset, mark.clone()))
-            .collect()
+        let mine = records.get(place);
+        mine.map_or_else(Vec::new, |mine| mine.within(offsets))
+    }
+
+    /// Holds what was found against what was promised; gives what is not the same.
+    pub fn differences(&self, place: &Place, found: &[(i64, Mark)]) -> Vec<(i64, Mark, Mark)> {
+        let records = lock(&self.records);
+        let Some(mine) = records.get(place) else {
+            return Vec::new();
+        };
+        let differs = |(offset, mark): &(i64, Mark)| {
+            let promised = mine.differs(*offset, mark)?;
+            Some((*offset, promised, mark.clone()))
+        };
+        found.iter().filter_map(differs).collect()
+    }
+
+    /// Nothing below the offset is promised any more: retention took it.
+    pub fn forget_below(&self, place: &Place, offset: i64) {
+        if let Some(mine) = lock(&self.records).get_mut(place) {
+            mine.forget_below(offset);
+        }
+    }
+
+    /// Nothing of the topic is promised any more: it is being deleted.
+    pub fn forget_topic(&self, topic: &str) {
+        lock(&self.records).retain(|(name, _), _| name != topic);
     }
 
     /// Every partition of which something was promised.
@@ -124,6 +159,11 @@ impl Ledger {
 
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Records that consumers were given, and commits.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
     }
 
     pub fn commits(&self) -> u64 {
@@ -161,10 +201,27 @@ mod tests {
             writer: "w".into(),
             count,
         };
-        ledger.acknowledge(&place, 7, mark(1));
-        ledger.seen(&place, 7, mark(1));
+        ledger.acknowledge(&place, 7, &mark(1));
+        ledger.see(&place, 7, &mark(1));
         assert!(!ledger.has_violations());
-        ledger.seen(&place, 7, mark(2));
+        ledger.see(&place, 7, &mark(2));
         assert!(ledger.has_violations());
+    }
+
+    #[test]
+    fn what_is_found_is_held_against_what_was_promised() {
+        let (ledger, place) = (Ledger::default(), ("t".to_owned(), 0));
+        let mark = |count| Mark {
+            writer: "w".into(),
+            count,
+        };
+        ledger.acknowledge(&place, 1, &mark(1));
+        assert!(
+            ledger
+                .differences(&place, &[(0, mark(0)), (1, mark(1))])
+                .is_empty()
+        );
+        let found = ledger.differences(&place, &[(1, mark(2))]);
+        assert_eq!(found, [(1, mark(1), mark(2))]);
     }
 }

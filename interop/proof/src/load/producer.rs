@@ -2,6 +2,7 @@
 //! with its sequence until it is acknowledged.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
@@ -35,14 +36,31 @@ struct Writer<'a> {
     /// Sent and not acknowledged, oldest first.
     open: VecDeque<Batch>,
     random: Random,
+    pace: &'a Pace,
     ledger: &'a Ledger,
 }
 
-/// After each batch: what matters is how often it is killed, not how much there is to read back.
-const PACE: Duration = Duration::from_millis(1);
+/// How fast a producer writes, and how much.
+#[derive(Clone)]
+pub struct Pace {
+    /// After each batch: what matters is how often it is killed, not how much there is to read back.
+    pub wait: Duration,
+    pub batch_records: Range<u64>,
+    pub value_bytes: Range<u64>,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            wait: Duration::from_millis(1),
+            batch_records: 1..20,
+            value_bytes: 20..400,
+        }
+    }
+}
 
 /// Writes until the ledger says stop. Ends early only at a violation.
-pub fn run(address: &str, partition: i32, random: Random, ledger: &Ledger) {
+pub fn run(address: &str, partition: i32, random: Random, pace: &Pace, ledger: &Ledger) {
     let mut writer = Writer {
         place: (RAW_TOPIC.to_owned(), partition),
         name: format!("raw-{partition}"),
@@ -52,6 +70,7 @@ pub fn run(address: &str, partition: i32, random: Random, ledger: &Ledger) {
         is_known: false,
         open: VecDeque::new(),
         random,
+        pace,
         ledger,
     };
     while !ledger.is_stopped() {
@@ -95,7 +114,7 @@ impl Writer<'_> {
             if !self.settle(&answer)? {
                 return Ok(());
             }
-            thread::sleep(PACE);
+            thread::sleep(self.pace.wait);
         }
         Ok(())
     }
@@ -117,7 +136,7 @@ impl Writer<'_> {
                 };
                 self.is_known = true;
                 for (offset, mark) in (partition.base_offset..).zip(batch.marks) {
-                    self.ledger.acknowledge(&self.place, offset, mark);
+                    self.ledger.acknowledge(&self.place, offset, &mark);
                 }
                 Ok(true)
             }
@@ -138,12 +157,12 @@ impl Writer<'_> {
     fn next_batch(&mut self) -> Batch {
         let mut builder = BatchBuilder::new(Compression::None);
         let mut marks = Vec::new();
-        for _ in 0..self.random.within(1..20) {
+        for _ in 0..self.random.within(self.pace.batch_records.clone()) {
             let mark = Mark {
                 writer: self.name.clone(),
                 count: self.count,
             };
-            let value = mark.value(self.random.within(20..400) as usize);
+            let value = mark.value(self.random.within(self.pace.value_bytes.clone()) as usize);
             builder.push(&NewRecord {
                 timestamp_ms: now_ms(),
                 value: Some(&value),
