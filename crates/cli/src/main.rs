@@ -8,6 +8,7 @@ mod error;
 mod lines;
 mod logging;
 mod output;
+mod places;
 mod remote;
 mod settings;
 mod signals;

@@ -9,7 +9,6 @@ use levada_client::{Client, ClientError, ClientOptions, Notice, Patience, Topic}
 use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
 use crate::signals::StopSignals;
-use crate::when::Place;
 
 /// Where the server says no, and where it is not there at all, scripts want to know.
 impl From<ClientError> for CliError {
@@ -43,8 +42,8 @@ pub async fn connect(args: &BrokerArgs, context: &Context) -> CliResult<Client> 
         })
 }
 
-/// The same client for work that goes on over restarts of brokers, for `timeout` each time; says on
-/// stderr why it waits. `until` says how the waiting ends.
+/// The same client for work that goes on over restarts of brokers, for `timeout` each time. `until`
+/// says how the waiting ends.
 #[must_use]
 pub fn through_outages(
     client: &Client,
@@ -52,22 +51,25 @@ pub fn through_outages(
     timeout: Duration,
     until: &str,
 ) -> Client {
+    telling(client, context, Patience::through_outages(timeout), until)
+}
+
+/// The same client, which says on stderr why it waits and where it moves to.
+#[must_use]
+pub fn telling(client: &Client, context: &Context, patience: Patience, until: &str) -> Client {
     let (context, until) = (context.clone(), until.to_owned());
-    client.with_patience(Patience::through_outages(
-        timeout,
-        move |notice| match notice {
-            Notice::Failing(error) => context.say(format!("{error}; trying again {until}")),
-            Notice::Recovered => context.say("it works again, going on"),
-            Notice::Moved {
-                topic,
-                partition,
-                from,
-                to,
-            } => context.say(format!(
-                "offset {from} is not in partition {partition} of '{topic}'; going on at {to}"
-            )),
-        },
-    ))
+    client.with_patience(patience.told_to(move |notice| match notice {
+        Notice::Failing(error) => context.say(format!("{error}; trying again{until}")),
+        Notice::Recovered => context.say("it works again, going on"),
+        Notice::Moved {
+            topic,
+            partition,
+            from,
+            to,
+        } => context.say(format!(
+            "offset {from} is not in partition {partition} of '{topic}': going on at {to}"
+        )),
+    }))
 }
 
 /// Runs `work` until it is done or somebody stops the process (Ctrl-C, SIGTERM).
@@ -118,41 +120,6 @@ pub fn confirm(context: &Context, yes: bool, question: &str) -> CliResult {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(CliError::Failed("nothing was changed".to_owned())),
     }
-}
-
-/// Where `place` lies in each of several partitions: an offset between the partition's ends.
-///
-/// # Errors
-/// Those of the cluster.
-pub async fn resolve(
-    client: &Client,
-    topic: &str,
-    partitions: &[i32],
-    place: Place,
-    now_ms: i64,
-) -> CliResult<Vec<i64>> {
-    let ends = ends(client, topic, partitions).await?;
-    let Some(time_ms) = place.time_ms(now_ms) else {
-        return Ok(ends
-            .iter()
-            .map(|&(first, end)| match place {
-                Place::Earliest => first,
-                Place::Offset(offset) => offset.clamp(first, end.max(first)),
-                Place::Last(records) => end.saturating_sub(records).max(first),
-                _ => end,
-            })
-            .collect());
-    };
-    let wanted: Vec<_> = partitions
-        .iter()
-        .map(|partition| (*partition, OffsetAt::Time(time_ms)))
-        .collect();
-    let found = client.list_offsets(topic, &wanted).await?;
-    Ok(found
-        .iter()
-        .zip(&ends)
-        .map(|(found, (_, end))| found.map_or(*end, |found| found.offset))
-        .collect())
 }
 
 /// Earliest and latest offset of each partition.

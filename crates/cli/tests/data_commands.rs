@@ -127,6 +127,43 @@ fn places_by_offset_from_the_end_and_by_time_bound_what_is_read() {
 }
 
 #[test]
+fn places_outside_a_partition_are_told_and_the_used_offset_is_shown() {
+    let server = Server::start();
+    server.run_with(&["produce", "n"], b"1\n2\n3\n").ok();
+    for (args, printed, told) in [
+        (
+            &["--from", "2", "--to", "9"][..],
+            "3\n",
+            "9 is outside, 3 is used",
+        ),
+        (&["--from", "7"], "", "7 is outside, 3 is used"),
+        (
+            &["--from", "2100-01-01"],
+            "",
+            "no record as new as 2100-01-01T00:00:00.000Z: its end, offset 3, is used",
+        ),
+    ] {
+        let read = server.run(&[&["consume", "n"], args].concat());
+        assert!(read.stderr.contains(told), "{args:?}: {}", read.stderr);
+        assert_eq!(read.ok(), printed, "{args:?}");
+    }
+    let quiet = server.run(&["consume", "n", "--from", "0", "--to", "3"]);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
+    for dry in [&["--dry-run"][..], &[]] {
+        let seek = ["group", "seek", "g", "-t", "n", "--to", "50", "-o", "json"];
+        let sought = server.run(&[&seek, dry].concat());
+        assert!(
+            sought.stderr.contains("50 is outside, 3 is used"),
+            "{}",
+            sought.stderr
+        );
+        assert_eq!(sought.json()["partitions"][0]["after_offset"], 3);
+    }
+    let described = server.run(&["group", "describe", "g", "-o", "json"]).json();
+    assert_eq!(described[0]["partitions"][0]["committed_offset"], 3);
+}
+
+#[test]
 fn a_file_and_large_values_are_written_whole() {
     let server = Server::start();
     let file = server.folder.path().join("input.bin");

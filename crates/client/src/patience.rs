@@ -70,15 +70,20 @@ impl Patience {
         }
     }
 
-    /// For what must go on when brokers restart; `listener` hears why it waits.
-    pub fn through_outages(
-        timeout: Duration,
-        listener: impl Fn(Notice<'_>) + Send + Sync + 'static,
-    ) -> Self {
+    /// For what must go on when brokers restart: networks for `timeout` too.
+    pub fn through_outages(timeout: Duration) -> Self {
         Self {
             through_outages: true,
-            listener: Some(Arc::new(listener)),
             ..Self::new(timeout)
+        }
+    }
+
+    /// With somebody who hears why it waits, and where reading goes on when it has to move.
+    #[must_use]
+    pub fn told_to(self, listener: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
+        Self {
+            listener: Some(Arc::new(listener)),
+            ..self
         }
     }
 
@@ -197,7 +202,7 @@ mod tests {
     fn trouble_is_told_once_and_so_is_its_end() {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let ears = heard.clone();
-        let patience = Patience::through_outages(Duration::MAX, move |notice| {
+        let patience = Patience::new(Duration::MAX).told_to(move |notice| {
             ears.lock().push(match notice {
                 Notice::Failing(_) => "failing",
                 Notice::Recovered => "recovered",

@@ -109,7 +109,7 @@ impl Report for Figures {
 /// See `CliError`; records that were not acknowledged make it fail after the figures.
 pub async fn run(args: Args, context: Context) -> CliResult {
     let client = connect(&args.broker, &context).await?;
-    let until = format!("for {} (--timeout)", show_duration(args.timeout));
+    let until = format!(" for {} (--timeout)", show_duration(args.timeout));
     let client = through_outages(&client, &context, args.timeout, &until);
     let options = ProducerOptions {
         delivery_timeout: args.timeout,

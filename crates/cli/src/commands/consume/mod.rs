@@ -11,7 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
-use crate::remote::{connect, interruptible, parse_pair, through_outages};
+use crate::remote::{connect, interruptible, parse_pair, telling, through_outages};
 use crate::when::{PLACE_HELP, Place};
 use template::{TEMPLATE_HELP, Template};
 
@@ -78,10 +78,12 @@ pub async fn run(args: Args, context: Context) -> CliResult {
                 .to_owned(),
         ));
     }
-    let mut client = connect(&args.broker, &context).await?;
-    if args.follow {
-        client = through_outages(&client, &context, Duration::MAX, "until stopped");
-    }
+    let client = connect(&args.broker, &context).await?;
+    let client = if args.follow {
+        through_outages(&client, &context, Duration::MAX, " until stopped")
+    } else {
+        telling(&client, &context, client.patience().clone(), "")
+    };
     match &args.group {
         // A member that is interrupted commits and leaves first.
         Some(group) => group::consume(&client, &args, group, &context).await,

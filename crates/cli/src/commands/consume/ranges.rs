@@ -9,7 +9,8 @@ use super::Args;
 use super::sink::Sink;
 use crate::context::Context;
 use crate::error::CliResult;
-use crate::remote::{choose_partitions, resolve, suggest};
+use crate::places::{Edge, resolve};
+use crate::remote::{choose_partitions, suggest};
 use crate::units::show_count;
 use crate::when::Place;
 
@@ -25,13 +26,19 @@ struct End {
 pub async fn consume(client: &Client, args: &Args, context: &Context) -> CliResult {
     let topic = client.topic(&args.topic, false).await?;
     let partitions = choose_partitions(&topic, &args.partitions)?;
-    let now_ms = context.env.now_ms();
     let from = args.from.unwrap_or(match args.follow {
         true => Place::Latest,
         false => Place::Earliest,
     });
-    let begins = resolve(client, &topic.name, &partitions, from, now_ms).await?;
-    let mut ends = find_ends(client, args, &partitions, now_ms).await?;
+    let begins = resolve(
+        client,
+        context,
+        &topic.name,
+        &partitions,
+        (from, Edge::Begin),
+    )
+    .await?;
+    let mut ends = find_ends(client, args, &partitions, context).await?;
     let assigned = partitions.iter().zip(&begins).filter(|(partition, begin)| {
         let end = ends.get(partition).and_then(|end| end.offset);
         end.is_none_or(|end| **begin < end)
@@ -100,7 +107,7 @@ async fn find_ends(
     client: &Client,
     args: &Args,
     partitions: &[i32],
-    now_ms: i64,
+    context: &Context,
 ) -> CliResult<BTreeMap<i32, End>> {
     let to = args.to.unwrap_or(Place::Latest);
     let open = |time_ms| End {
@@ -117,12 +124,12 @@ async fn find_ends(
                     time_ms: None,
                 },
             ),
-            Some(place) => (*partition, open(place.time_ms(now_ms))),
+            Some(place) => (*partition, open(place.time_ms(context.env.now_ms()))),
             None => (*partition, open(None)),
         };
         return Ok(partitions.iter().map(end).collect());
     }
-    let offsets = resolve(client, &args.topic, partitions, to, now_ms).await?;
+    let offsets = resolve(client, context, &args.topic, partitions, (to, Edge::End)).await?;
     let ends = partitions.iter().zip(offsets).map(|(partition, offset)| {
         let end = End {
             offset: Some(offset),

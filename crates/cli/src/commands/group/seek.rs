@@ -10,7 +10,8 @@ use super::lag::Spot;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{Report, Table};
-use crate::remote::{choose_partitions, resolve, suggest};
+use crate::places::{Edge, resolve};
+use crate::remote::{choose_partitions, suggest};
 
 #[derive(Serialize)]
 struct Move {
@@ -65,11 +66,11 @@ pub async fn seek(client: &Client, args: &SeekArgs, context: &Context) -> CliRes
         .map(|(spot, committed)| (spot, committed.offset))
         .collect();
     let wanted = wanted_partitions(client, args, &committed).await?;
-    let now_ms = context.env.now_ms();
+    let to = (args.to, Edge::Begin);
     let mut moves = Vec::new();
     let mut offsets = BTreeMap::new();
     for (topic, partitions) in &wanted {
-        let after = resolve(client, topic, partitions, args.to, now_ms).await?;
+        let after = resolve(client, context, topic, partitions, to).await?;
         for (partition, after_offset) in partitions.iter().zip(after) {
             let spot = (topic.clone(), *partition);
             moves.push(Move {
