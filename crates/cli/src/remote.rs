@@ -16,6 +16,7 @@ impl From<ClientError> for CliError {
         let text = error.to_string();
         match error {
             ClientError::Unreachable { .. }
+            | ClientError::NotKafka { .. }
             | ClientError::Disconnected { .. }
             | ClientError::TimedOut { .. } => Self::Unreachable(text),
             ClientError::Refused { .. } => Self::Refused(text),
@@ -37,6 +38,11 @@ pub async fn connect(args: &BrokerArgs, context: &Context) -> CliResult<Client> 
             error @ ClientError::Unreachable { .. } => CliError::Unreachable(format!(
                 "{error}\nStart a broker with `levada serve`, or name another with --broker \
                  HOST:PORT (or LEVADA_BROKER)."
+            )),
+            error @ ClientError::NotKafka { .. } => CliError::Unreachable(format!(
+                "{error}\nName a broker's Kafka listener with --broker HOST:PORT (or \
+                 LEVADA_BROKER). `levada serve` prints its own as \"Kafka\", 127.0.0.1:9092 unless \
+                 set; \"HTTP\" is another port."
             )),
             other => other.into(),
         })

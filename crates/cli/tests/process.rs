@@ -147,6 +147,21 @@ fn a_listener_that_is_off_is_null_in_ready_json() {
 }
 
 #[test]
+fn a_broker_that_is_the_http_listener_is_named_as_the_mistake() {
+    let data = tempfile::tempdir().unwrap();
+    let _served = Served::start(data.path(), &[]);
+    let ready = ready(data.path());
+    let http = ready["http"].as_str().unwrap();
+    for command in [&["topic", "list"][..], &["doctor"]] {
+        let ran = run(&[command, &["--broker", http]].concat());
+        let said = stderr(&ran) + &String::from_utf8_lossy(&ran.stdout);
+        assert_eq!(ran.status.code(), Some(3), "{said}");
+        assert!(said.contains("it answers in HTTP"), "{said}");
+        assert!(said.contains("--broker"), "{said}");
+    }
+}
+
+#[test]
 fn a_non_loopback_address_needs_insecure() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();

@@ -3,6 +3,7 @@
 //! A task writes and a task reads; a request is encoded by its caller and shares its records'
 //! memory until the socket has it. Callers bound how much they have under way.
 
+mod dial;
 mod io;
 
 use std::collections::VecDeque;
@@ -16,11 +17,12 @@ use levada_wire_kafka::header::{RequestHeader, ResponseHeader};
 use levada_wire_kafka::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use levada_wire_kafka::{ApiKey, ErrorCode, Frame, KStr, Message, Reader, Request, Writer};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::error::{ClientError, ClientResult};
+pub use dial::dial;
+use dial::doubtful;
 
 /// How connections are made.
 #[derive(Clone, Debug)]
@@ -138,7 +140,7 @@ impl Connection {
             reader: reader.abort_handle(),
             versions: Vec::new(),
         };
-        connection.versions = connection.negotiate().await?;
+        connection.versions = connection.negotiate().await.map_err(doubtful)?;
         Ok(Arc::new(connection))
     }
 
@@ -372,40 +374,6 @@ impl Connection {
 
 fn newest_version(key: ApiKey) -> i16 {
     key.valid_versions().map_or(0, |versions| *versions.end())
-}
-
-/// Makes a TCP connection, without delay of small frames.
-///
-/// # Errors
-/// [`ClientError::Unreachable`].
-pub async fn dial(env: &Env, address: &str, timeout: Duration) -> ClientResult<TcpStream> {
-    let unreachable = |reason: String| ClientError::Unreachable {
-        address: address.to_owned(),
-        reason,
-    };
-    match env.timeout(timeout, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => {
-            // Only a socket that is gone already refuses; the first request will say so.
-            let _ = stream.set_nodelay(true);
-            Ok(stream)
-        }
-        Ok(Err(error)) => Err(unreachable(plain_reason(&error))),
-        Err(_) => Err(unreachable(format!(
-            "no answer within {} ms",
-            timeout.as_millis()
-        ))),
-    }
-}
-
-/// The system's words without its error number.
-fn plain_reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => {
-            "connection refused (does a broker run there?)".into()
-        }
-        std::io::ErrorKind::InvalidInput => "the address is not host:port".into(),
-        _ => error.to_string(),
-    }
 }
 
 struct RawAnswer {

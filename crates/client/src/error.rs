@@ -27,6 +27,9 @@ pub enum ClientError {
     /// The server's bytes are not what the protocol says.
     #[error("{address} sent what is not Kafka's protocol: {reason}")]
     Protocol { address: String, reason: String },
+    /// Whoever listens there is no Kafka broker, or waits for TLS.
+    #[error("{address} does not speak Kafka's protocol: {guess}")]
+    NotKafka { address: String, guess: String },
     /// The server has no version of an API in common with us.
     #[error("{address} has no version of {api} that this client knows (it offers {offered})")]
     Unsupported {

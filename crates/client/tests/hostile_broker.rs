@@ -107,6 +107,32 @@ async fn a_size_beyond_the_limit_is_refused_before_memory_is_taken() {
 }
 
 #[tokio::test]
+async fn other_protocols_are_known_by_their_first_bytes() {
+    for (begin, guess) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "HTTP"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "TLS"),
+        (b"SSH-2.0-x\r\n", "SSH"),
+        (b"-ERR what?\r\n", "'-ERR'"),
+    ] {
+        let address = broker(move |mut socket| async move {
+            read_request(&mut socket).await?;
+            socket.write_all(begin).await
+        })
+        .await;
+        let error = Connection::open(&Env::real(), &address, &options())
+            .await
+            .err()
+            .unwrap();
+        assert!(matches!(error, ClientError::NotKafka { .. }), "{error}");
+        assert!(error.to_string().contains(guess), "{error}");
+    }
+    let closes = broker(|_| async { Ok(()) }).await;
+    let error = Connection::open(&Env::real(), &closes, &options()).await;
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("is that a Kafka listener"), "{error}");
+}
+
+#[tokio::test]
 async fn silence_ends_in_a_timeout_and_a_closed_door_in_words() {
     let silent = broker(|mut socket| async move {
         let _ = socket.read_to_end(&mut Vec::new()).await;

@@ -77,15 +77,30 @@ pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf, bytes_m
             }
             Ok(None) => break shared.disconnected("the server closed it"),
             Err(FrameError::Io(error)) => break shared.disconnected(error),
-            Err(FrameError::Size(size)) => {
-                break ClientError::Protocol {
-                    address: shared.address.clone(),
-                    reason: format!("an answer of {size} bytes; at most {bytes_max} are accepted"),
-                };
-            }
+            Err(FrameError::Size(size)) => break wrong_size(&shared.address, size, bytes_max),
         }
     };
     shared.end(&error);
+}
+
+/// Other protocols begin with what would be a size beyond all limits; the usual ones are known.
+fn wrong_size(address: &str, size: i32, bytes_max: usize) -> ClientError {
+    let address = address.to_owned();
+    let guess = match size.to_be_bytes() {
+        [b'H', b'T', b'T', b'P'] => "it answers in HTTP".to_owned(),
+        [b'S', b'S', b'H', b'-'] => "it answers as an SSH server".to_owned(),
+        [0x15 | 0x16, 3, ..] => "it answers in TLS, which this client does not speak".to_owned(),
+        begin if begin.iter().all(u8::is_ascii_graphic) => {
+            format!("its answer begins with '{}'", begin.escape_ascii())
+        }
+        _ => {
+            return ClientError::Protocol {
+                address,
+                reason: format!("an answer of {size} bytes; at most {bytes_max} are accepted"),
+            };
+        }
+    };
+    ClientError::NotKafka { address, guess }
 }
 
 fn deliver(shared: &Shared, frame: Bytes) -> ClientResult<()> {
