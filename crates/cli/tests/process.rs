@@ -250,3 +250,24 @@ fn the_demo_ends_with_its_figures_and_runs_again_on_its_folder() {
         "{figures}"
     );
 }
+
+#[test]
+fn the_demo_takes_the_addresses_of_serve_and_says_what_to_do_when_one_is_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let demo = ["demo", "--exit", "--records", "100", "--data", data];
+    for flag in ["--kafka", "--http"] {
+        for command in [&demo[..], &["serve", "--data", data]] {
+            let refused = run(&[command, &[flag, &taken]].concat());
+            let said = stderr(&refused);
+            assert_eq!(refused.status.code(), Some(1), "{said}");
+            assert!(said.contains(&taken), "{said}");
+            assert!(said.contains(&format!("{flag} HOST:PORT")), "{said}");
+        }
+    }
+    let ran = run(&[&demo[..], &["--http", "off"]].concat());
+    assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+    assert!(stderr(&ran).contains("HTTP    off"), "{}", stderr(&ran));
+}

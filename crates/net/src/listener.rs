@@ -49,7 +49,7 @@ impl Default for ListenerSettings {
 
 /// Why an address could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; choose another address or stop what holds it")]
+#[error("cannot listen on {address}: {source}")]
 pub struct BindError {
     pub address: String,
     pub source: io::Error,

@@ -49,7 +49,10 @@ pub enum StartError {
     )]
     Open(&'static str, String),
     /// A listener's address cannot be bound.
-    #[error("{0}: {1}")]
+    #[error(
+        "{1}. Stop what holds that address, or choose another with --{0} HOST:PORT (port 0: any \
+         that is free)"
+    )]
     Bind(&'static str, BindError),
 }
 

@@ -10,7 +10,6 @@ mod lag;
 mod readers;
 mod replay;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,8 +18,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use levada_client::admin::NewTopic;
 use levada_client::{Client, ClientError, ClientOptions};
 use levada_server::Service;
+use levada_server::config::Source;
 use levada_server::config::value::LogLevel;
-use levada_server::config::{Layers, Loaded, Source};
 use levada_wire_kafka::ErrorCode;
 
 use crate::commands::serve::{stop, storage_failed};
@@ -28,6 +27,7 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::logging;
 use crate::output::Format;
+use crate::settings::SettingArgs;
 use crate::signals::StopSignals;
 use crate::units::show_count;
 use events::Events;
@@ -53,9 +53,8 @@ pub struct Args {
     /// Replay only so many events
     #[arg(long, value_name = "N")]
     records: Option<usize>,
-    /// The folder that holds everything
-    #[arg(long, value_name = "DIR", default_value = "./levada-data")]
-    data: PathBuf,
+    #[command(flatten)]
+    settings: SettingArgs,
 }
 
 /// Runs the command.
@@ -95,30 +94,21 @@ pub async fn run(args: Args, context: Context) -> CliResult {
     stop(service, &mut signals).await
 }
 
-/// Starts the service, on other ports where the usual ones are taken.
+/// Starts the service, on other ports where the usual ones are taken and nobody has named any.
 async fn start(args: &Args, context: &Context) -> CliResult<Service> {
-    let mut layers = Layers {
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-        flags: vec![("storage.data".into(), args.data.display().to_string())],
-        ..Layers::default()
-    };
-    let load = |layers: &Layers| -> CliResult<Loaded> {
-        let loaded = layers.load(&context.env);
-        loaded.map_err(|error| CliError::Usage(error.to_string()))
-    };
-    let loaded = load(&layers)?;
+    let mut settings = args.settings.clone();
+    let loaded = settings.load(&context.env)?;
     for key in ["kafka.listen", "http.listen"] {
         let Some((address, Source::Default)) = loaded.values.get(key) else {
             continue;
         };
         if tokio::net::TcpListener::bind(address).await.is_err() {
             context.say(format!("{address} is taken: {key} gets a free port"));
-            layers.flags.push((key.into(), "127.0.0.1:0".into()));
+            let free = (key.to_owned(), "127.0.0.1:0".to_owned());
+            settings.flags.0.push(free);
         }
     }
-    let loaded = load(&layers)?;
+    let loaded = settings.load(&context.env)?;
     let mut log = loaded.settings.log.clone();
     if matches!(loaded.values.get("log.level"), Some((_, Source::Default))) {
         log.level = LogLevel::Warn;
