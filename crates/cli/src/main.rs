@@ -27,13 +27,26 @@ use crate::output::Format;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const FIRST_STEPS: &str = "\
+First steps:
+  levada serve                               in one terminal; it prints its addresses
+  echo hello | levada produce greetings      in another
+  levada consume greetings
+  levada consume greetings -g readers -f     as a member of a group, until Ctrl-C
+  levada group describe readers
+  levada demo                                or all of it at once, on real events
+
+Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the
+server, 4 refused by the server, 130 interrupted.";
+
 /// Levada: publish once, read anywhere. A Kafka-protocol service with one durable log.
 #[derive(Parser)]
 #[command(
     name = "levada",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = FIRST_STEPS
 )]
 struct Cli {
     /// How data is printed
@@ -45,9 +58,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the service
+    /// Run the service in the foreground: Kafka on 127.0.0.1:9092, data in ./levada-data
     Serve(commands::serve::Args),
-    /// Run the service and replay real events through it
+    /// Run the service and replay a year of real events through it, with two groups that read
     Demo(commands::demo::Args),
     /// Show and check the service's settings
     Config(commands::config::Args),

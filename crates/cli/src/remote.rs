@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use levada_client::admin::{FoundOffset, OffsetAt};
 use levada_client::{Client, ClientError, ClientOptions, Notice, Patience, Topic};
+use levada_wire_kafka::ErrorCode;
 
 use crate::context::{BrokerArgs, Context};
 use crate::error::{CliError, CliResult};
@@ -19,6 +20,13 @@ impl From<ClientError> for CliError {
             | ClientError::NotKafka { .. }
             | ClientError::Disconnected { .. }
             | ClientError::TimedOut { .. } => Self::Unreachable(text),
+            ClientError::Refused { .. }
+                if error.code() == Some(ErrorCode::UnknownTopicOrPartition) =>
+            {
+                Self::Refused(format!(
+                    "{text}\n`levada topic list` shows the topics that there are."
+                ))
+            }
             ClientError::Refused { .. } => Self::Refused(text),
             ClientError::Invalid(_) => Self::Usage(text),
             _ => Self::Failed(text),

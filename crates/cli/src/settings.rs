@@ -49,7 +49,10 @@ impl clap::Args for SettingFlags {
                         .unwrap_or(row.name)
                         .to_uppercase(),
                 })
-                .help(format!("{} [{default}]", row.text().trim_end_matches('.')))
+                .help(format!(
+                    "{} [default: {default}]",
+                    row.text().trim_end_matches('.')
+                ))
                 .hide_short_help(!row.is_common());
             if row.json == Json::Bool {
                 arg = arg

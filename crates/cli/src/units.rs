@@ -31,6 +31,12 @@ pub fn show_count(count: u64) -> String {
     text
 }
 
+/// So many of something: `1 record`, `1,234 records`.
+pub fn show_counted(count: u64, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", show_count(count))
+}
+
 /// A time span for people: `350 ms`, `2.5 s`, `3m 20s`, `2h 5m`, `1d 2h`.
 pub fn show_duration(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -54,6 +60,8 @@ mod tests {
         assert_eq!(show_bytes(3 << 30), "3.0 GiB");
         assert_eq!(show_count(7), "7");
         assert_eq!(show_count(1_234_567), "1,234,567");
+        assert_eq!(show_counted(1, "record"), "1 record");
+        assert_eq!(show_counted(1_200, "record"), "1,200 records");
         assert_eq!(show_duration(Duration::from_millis(350)), "350 ms");
         assert_eq!(show_duration(Duration::from_secs(3725)), "1h 2m");
     }

@@ -58,6 +58,9 @@ fn a_topic_is_created_described_altered_and_deleted() {
     let gone = server.run(&["topic", "describe", "orders"]);
     assert_eq!(gone.code, 4, "{}", gone.stderr);
     assert!(gone.stdout.is_empty());
+    let unread = server.run(&["consume", "orders"]);
+    assert_eq!(unread.code, 4, "{}", unread.stderr);
+    assert!(unread.stderr.contains("topic list"), "{}", unread.stderr);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_producer_says_why_it_waits_and_waits_for_as_long_as_it_is_told() {
     let (code, said) = hasty.end();
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("trying again for 700 ms"), "{said}");
-    assert!(said.contains("1 records were not acknowledged"), "{said}");
+    assert!(said.contains("Not acknowledged: 1 record."), "{said}");
     server.restart();
     let (code, said) = patient.end();
     assert_eq!(code, 0, "{said}");

@@ -17,7 +17,7 @@ use crate::lines::{LINE_BYTES_MAX, Lines};
 use crate::output::{Format, Report, Table};
 use crate::remote::{connect, parse_pair, suggest, through_outages};
 use crate::signals::StopSignals;
-use crate::units::{show_bytes, show_count, show_duration};
+use crate::units::{show_bytes, show_count, show_counted, show_duration};
 use crate::when::parse_span_ms;
 
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -323,17 +323,16 @@ impl Sender {
             _ => "Wrote",
         };
         self.context.say(format!(
-            "{did} {} records ({}) to '{}' in {}: {} records/s.",
-            show_count(figures.records),
+            "{did} {} ({}) to '{}' in {}: {} records/s.",
+            show_counted(figures.records, "record"),
             show_bytes(figures.bytes),
             figures.topic,
             show_duration(span),
             show_count(figures.records_per_s as u64),
         ));
         if figures.failed > 0 {
-            let failed = show_count(figures.failed);
-            self.context
-                .say(format!("{failed} records were not acknowledged."));
+            let failed = show_counted(figures.failed, "record");
+            self.context.say(format!("Not acknowledged: {failed}."));
         }
         match self.context.format {
             Format::Json => self.context.print(&figures),

@@ -9,8 +9,15 @@ use crate::logging;
 use crate::settings::SettingArgs;
 use crate::signals::StopSignals;
 
+const SETTINGS_HELP: &str = "\
+It serves until Ctrl-C or SIGTERM, and goes on where it was when it is started again.
+These flags are settings; each is also a line of the --config file and a variable of the
+environment (kafka.num_partitions, LEVADA_KAFKA_NUM_PARTITIONS). A flag wins over the environment,
+that over the file. `levada config show` prints each setting with where its value comes from.";
+
 /// Every setting has a flag: --help lists them all, -h the common ones.
 #[derive(clap::Args)]
+#[command(after_help = SETTINGS_HELP)]
 pub struct Args {
     #[command(flatten)]
     settings: SettingArgs,

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::remote::suggest;
 use crate::signals::StopSignals;
-use crate::units::show_count;
+use crate::units::show_counted;
 use crate::when::Place;
 
 const POLL: Duration = Duration::from_millis(500);
@@ -60,8 +60,8 @@ pub async fn consume(client: &Client, args: &Args, group: &str, context: &Contex
     flushed?;
     if context.person_on_stderr() {
         context.say(format!(
-            "{} records; group '{group}' goes on behind them.",
-            show_count(sink.printed)
+            "{}; group '{group}' goes on behind what was printed.",
+            show_counted(sink.printed, "record")
         ));
     }
     suggest(context, &format!("levada group describe {group}"));

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::CliResult;
 use crate::places::{Edge, resolve};
 use crate::remote::{choose_partitions, suggest};
-use crate::units::show_count;
+use crate::units::{show_count, show_counted};
 use crate::when::Place;
 
 const POLL: Duration = Duration::from_millis(500);
@@ -144,11 +144,11 @@ fn tell(args: &Args, context: &Context, sink: &Sink) {
     if !context.person_on_stderr() {
         return;
     }
-    let (printed, seen) = (show_count(sink.printed), show_count(sink.seen));
+    let seen = show_counted(sink.seen, "record");
     if sink.printed == sink.seen {
-        context.say(format!("{printed} records."));
+        context.say(format!("{seen}."));
     } else {
-        context.say(format!("{printed} of {seen} records."));
+        context.say(format!("{} of {seen}.", show_count(sink.printed)));
     }
     if sink.seen == 0 {
         suggest(context, &format!("levada consume {} --follow", args.topic));

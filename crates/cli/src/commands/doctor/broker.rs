@@ -46,9 +46,11 @@ pub async fn check(args: &Args, context: &Context, checks: &mut Vec<Check>) -> O
         Ok(client) => client,
         Err(error) => {
             let reason = error.to_string();
-            let found = reason.lines().next().unwrap_or_default().to_owned();
-            let advice = "Start a broker with `levada serve`, or name its address with --broker. \
-                 From another machine its listener must not be bound to 127.0.0.1.";
+            let (found, advice) = reason.split_once('\n').unwrap_or((&reason, ""));
+            let advice = format!(
+                "{advice} From another machine its listener must not be bound to 127.0.0.1."
+            );
+            let advice = advice.trim_start();
             checks.push(Check::new("connect", Status::Critical, found, advice));
             return Some(reason);
         }
