@@ -83,6 +83,15 @@ impl FaultFs {
         }
     }
 
+    /// Another disk with the same files, all of them safe: what a copy of a stopped machine's disk
+    /// would be. No faults are set on it; its chance follows from `seed`.
+    #[must_use]
+    pub fn image(&self, seed: u64) -> Self {
+        Self {
+            disk: Arc::new(Mutex::new(self.disk.lock().image(seed))),
+        }
+    }
+
     /// Errors by chance from now on.
     pub fn set_plan(&self, plan: FaultPlan) {
         self.disk.lock().plan = plan;

@@ -81,6 +81,18 @@ pub(super) struct Inode {
     pub(super) allocated: BTreeSet<u64>,
 }
 
+impl Inode {
+    /// The same bytes, all of them safe.
+    pub(super) fn image(&self) -> Self {
+        Self {
+            now: self.now.clone(),
+            safe: self.now.clone(),
+            pending: Vec::new(),
+            allocated: self.allocated.clone(),
+        }
+    }
+}
+
 pub(super) enum Kept {
     None,
     All(Change),

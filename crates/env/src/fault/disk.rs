@@ -85,6 +85,21 @@ impl Disk {
         }
     }
 
+    pub(super) fn image(&self, seed: u64) -> Self {
+        let mut image = Self::new(seed);
+        image.names = self.names.clone();
+        image.safe_names = self.names.clone();
+        image.dirs = self.dirs.clone();
+        image.next_inode = self.next_inode;
+        for id in self.names.values() {
+            let Some(inode) = self.inodes.get(id) else {
+                continue;
+            };
+            image.inodes.insert(*id, inode.image());
+        }
+        image
+    }
+
     /// Counts a call that changes something; the power may go at it.
     fn change(&mut self) -> io::Result<()> {
         match &mut self.power_left {

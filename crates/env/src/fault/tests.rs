@@ -110,3 +110,14 @@ fn the_power_goes_at_the_call_that_was_chosen() {
     fs.crash(Crash::Kill);
     assert_eq!(fs.read(Path::new("/a")).unwrap(), b"one");
 }
+
+#[test]
+fn an_image_holds_what_is_seen_and_is_a_disk_of_its_own() {
+    let fs = FaultFs::new(1);
+    file(&fs, "/a").write_all_at(b"never synced", 0).unwrap();
+    let image = fs.image(2);
+    image.flip_bit(Path::new("/a"), 0, 0).unwrap();
+    image.crash(Crash::LoseUnsynced);
+    assert_eq!(image.read(Path::new("/a")).unwrap(), b"oever synced");
+    assert_eq!(fs.read(Path::new("/a")).unwrap(), b"never synced");
+}
