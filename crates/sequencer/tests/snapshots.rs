@@ -161,3 +161,44 @@ async fn a_snapshot_is_never_ahead_of_the_log_after_a_power_loss() {
     let recovered = log.recover().await.unwrap();
     assert_eq!(recovered.snapshot.unwrap().0, position);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_only_snapshot_damaged_costs_a_replay_of_the_whole_log() {
+    let (fs, env) = world();
+    let log = open(&env, config());
+    let position = append(&log, 3).await;
+    save(&log, position).await;
+    append(&log, 2).await;
+    log.wal().seal().await.unwrap();
+    drop(log);
+    damage(&fs, position);
+    let log = open(&env, config());
+    let recovered = log.recover().await.unwrap();
+    assert!(recovered.snapshot.is_none());
+    assert_eq!(recovered.records.len(), 5);
+    assert_eq!(names(&env).len(), 1, "nothing is deleted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_snapshots_damaged_and_the_log_behind_them_gone_is_refused() {
+    let (fs, env) = world();
+    let log = open(&env, config());
+    append(&log, 40).await;
+    let mut positions = Vec::new();
+    for _ in 0..2 {
+        positions.push(append(&log, 1).await);
+        save(&log, positions[positions.len() - 1]).await;
+    }
+    for file in log.wal().files() {
+        log.wal().release(file.segment);
+    }
+    log.wal().seal().await.unwrap();
+    drop(log);
+    for position in positions {
+        damage(&fs, position);
+    }
+    let error = WalLog::open(&env, Path::new(DIR), config()).err().unwrap();
+    let text = error.to_string();
+    assert!(text.contains("none of the 2 snapshots"), "{text}");
+    assert!(text.contains("Restore"), "{text}");
+}

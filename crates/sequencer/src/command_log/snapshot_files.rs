@@ -1,8 +1,9 @@
 //! Snapshots as files: the one file that defines their frame.
 //!
 //! `snapshot/<20-digit position>.snap`: `magic u32 | version u32 | position u64 | length u64 |
-//! content | crc32c u32 of all before`, little-endian. The two newest are kept, so that one that
-//! was damaged at rest costs a longer replay and nothing else.
+//! content | crc32c u32 of all before`, little-endian. The two newest are kept, and while there is
+//! only one the whole log is, so that one that was damaged at rest costs a longer replay and
+//! nothing else.
 
 use std::{
     io,
@@ -39,11 +40,11 @@ pub(crate) struct SnapshotFiles {
 }
 
 impl SnapshotFiles {
-    /// Makes the folder if need be and looks for the newest snapshot that is whole.
+    /// Makes the folder if need be and looks for the newest snapshot that is whole. Without one the
+    /// log has to hold everything, which its opening finds out: see [`SnapshotFiles::explain`].
     ///
     /// # Errors
-    /// [`WalError::Io`]; [`WalError::Damaged`] when there are snapshots and none is whole: a start
-    /// without them would lose what only they hold.
+    /// [`WalError::Io`].
     pub fn open(env: &Env, dir: &Path) -> Result<SnapshotFiles, WalError> {
         let fs = env.fs();
         fs.create_dir_all(dir).map_err(|e| failed("make", dir, e))?;
@@ -62,17 +63,30 @@ impl SnapshotFiles {
                     return Ok(files);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, %position, "a snapshot is damaged; the one before it is used and more log is replayed");
+                    tracing::warn!(%error, %position, "a snapshot is damaged; the one before it is used, or none, and more log is replayed");
                     files.damaged.push(*position);
                 }
             }
         }
-        match positions.is_empty() {
-            true => Ok(files),
-            false => Err(WalError::Damaged {
-                path: files.dir,
-                reason: "no snapshot in it can be read".into(),
-            }),
+        Ok(files)
+    }
+
+    /// The log could not be opened: says so if that is because no snapshot is whole.
+    pub fn explain(&self, error: WalError) -> WalError {
+        match error {
+            WalError::Damaged { path, reason } if self.newest.is_none() => {
+                let count = self.damaged.len();
+                let reason = match count {
+                    0 => reason,
+                    _ => format!(
+                        "none of the {count} snapshots in {} can be read, and the log alone is not \
+                         enough: {reason}",
+                        self.dir.display()
+                    ),
+                };
+                WalError::Damaged { path, reason }
+            }
+            other => other,
         }
     }
 

@@ -45,7 +45,8 @@ impl WalLog {
             replay_after: position,
             ..config
         };
-        let (wal, recovered) = Wal::open(env, &data_dir.join(LOG_DIR), config)?;
+        let opened = Wal::open(env, &data_dir.join(LOG_DIR), config);
+        let (wal, recovered) = opened.map_err(|error| snapshots.explain(error))?;
         // The log does not remember it. Waiting for the next snapshot would be long, and on a full
         // disk for ever.
         wal.truncate_commands_before(snapshots.oldest_position()?);
