@@ -34,10 +34,11 @@ pub trait Journal: Send + Sync + 'static {
     /// `Rejected` when storage is full or stopping: nothing happened.
     fn stage(&self, pieces: Vec<Bytes>, urgency: Urgency) -> PortResult<Staged>;
 
-    /// The bytes of an extent, or of a part of one.
+    /// The bytes of an extent, or of a part of one, as they are stored. Storage may have damaged
+    /// them since: what is staged carries its own checksums, and whoever reads looks at them.
     ///
     /// # Errors
-    /// `Corrupt` when the stored bytes are known to be damaged or do not exist: never wrong bytes.
+    /// `Corrupt` when the stored bytes are known to be damaged or do not exist.
     fn read(&self, extent: Extent) -> PortFuture<'_, Bytes>;
 
     /// Lets a segment go that nothing names any longer. Idempotent.

@@ -29,8 +29,6 @@ struct Entry {
     handle: Option<Arc<dyn File>>,
     used: u64,
     released: bool,
-    /// Damaged ranges found on opening: offset and length in the file.
-    damaged: Vec<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -85,7 +83,6 @@ impl Files {
             handle: None,
             used: 0,
             released: false,
-            damaged: Vec::new(),
         };
         self.table
             .lock()
@@ -93,12 +90,6 @@ impl Files {
             .entry(start)
             .or_insert_with(fresh)
             .bytes = bytes;
-    }
-
-    pub(crate) fn add_damage(&self, start: u64, offset: u64, bytes: u64) {
-        if let Some(entry) = self.table.lock().entries.get_mut(&start) {
-            entry.damaged.push((offset, bytes));
-        }
     }
 
     pub(crate) fn list(&self) -> Vec<FileInfo> {
@@ -157,44 +148,37 @@ impl Files {
         Ok(opened)
     }
 
-    fn check_range(&self, start: u64, offset: u64, bytes: u64) -> Result<(), WalError> {
-        let corrupt = |reason: String| WalError::Corrupt {
+    fn corrupt(&self, start: u64, offset: u64, bytes: usize, reason: String) -> WalError {
+        WalError::Corrupt {
             path: self.path(start),
             offset,
-            bytes,
+            bytes: bytes as u64,
             reason,
-        };
-        let table = self.table.lock();
-        let entry = table
-            .entries
-            .get(&start)
-            .ok_or(WalError::NoSuchFile(start))?;
-        let end = offset.saturating_add(bytes);
-        if end > entry.bytes {
-            return Err(corrupt(format!("the file holds {} bytes", entry.bytes)));
-        }
-        match entry
-            .damaged
-            .iter()
-            .find(|(at, len)| *at < end && offset < at + len)
-        {
-            None => Ok(()),
-            Some((at, len)) => Err(corrupt(format!(
-                "{len} bytes at {at} were found damaged when the log was opened"
-            ))),
         }
     }
 
-    /// Bytes of a file. They are not checked here: what a frame holds is only known to whoever
-    /// wrote it, and record batches carry their own checksum.
+    /// Bytes of a file as they are stored. They are not checked here: what a frame holds is only
+    /// known to whoever wrote it, and a flipped bit in it must not cost the rest of the frame.
     pub(crate) fn read(&self, start: u64, offset: u64, bytes: usize) -> Result<Bytes, WalError> {
-        self.check_range(start, offset, bytes as u64)?;
+        let held = {
+            let table = self.table.lock();
+            let entry = table.entries.get(&start);
+            entry.ok_or(WalError::NoSuchFile(start))?.bytes
+        };
+        if offset.saturating_add(bytes as u64) > held {
+            let reason = format!("the file holds {held} bytes");
+            return Err(self.corrupt(start, offset, bytes, reason));
+        }
         let handle = self.handle(start)?;
         let mut buffer = BytesMut::zeroed(bytes);
-        handle
-            .read_exact_at(&mut buffer, offset)
-            .map_err(io_error("read", &self.path(start)))?;
-        Ok(buffer.freeze())
+        match handle.read_exact_at(&mut buffer, offset) {
+            Ok(()) => Ok(buffer.freeze()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                let reason = "the file was cut short".to_owned();
+                Err(self.corrupt(start, offset, bytes, reason))
+            }
+            Err(error) => Err(io_error("read", &self.path(start))(error)),
+        }
     }
 
     /// Marks the data of a file as not needed any more.

@@ -196,10 +196,11 @@ impl Wal {
     }
 
     /// `bytes` bytes at `offset` of a file. They are as stored; the checksum of the frame is not
-    /// looked at, because a part of a frame is read without the rest. Blocks.
+    /// looked at, because a part of a frame is read without the rest: **whoever reads has to check
+    /// what it got**. Blocks.
     ///
     /// # Errors
-    /// [`WalError::Corrupt`] when opening found the range damaged or it lies beyond what is safe;
+    /// [`WalError::Corrupt`] when there are not so many bytes, or they are not safe yet;
     /// [`WalError::NoSuchFile`]; [`WalError::Io`].
     pub fn read(&self, file: SegmentId, offset: u64, bytes: u32) -> Result<Bytes, WalError> {
         self.inner.files.read(file.0, offset, bytes as usize)

@@ -15,7 +15,7 @@ use crate::walk::{Command, Step, Walk, WalkedGroup};
 /// Bytes copied at once when the tail is rewritten.
 const REWRITE_CHUNK_BYTES: usize = 1 << 20;
 
-/// A range of data that is lost: reading it gives `Corrupt`.
+/// A range of data that is not as it was written: whoever reads from it has to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedRange {
     /// The file.
@@ -51,7 +51,7 @@ pub struct Recovered {
     pub commands: u64,
     /// Commands that were damaged and taken from their copies.
     pub commands_mended: u64,
-    /// Data that is lost.
+    /// Data that is not as it was written.
     pub damaged: Vec<DamagedRange>,
     /// The tail that was cut.
     pub torn: Option<TornTail>,
@@ -185,7 +185,6 @@ impl Found {
     }
 
     fn damage(&mut self, files: &Files, file: u64, offset: u64, bytes: u64) {
-        files.add_damage(file, offset, bytes);
         let path = files.path(file);
         tracing::error!(path = %path.display(), offset, bytes, "stored data is damaged");
         self.recovered.damaged.push(DamagedRange {
