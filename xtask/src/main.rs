@@ -49,6 +49,10 @@ enum Chore {
     Power(proofs::KillOptions),
     /// Deliberate faults in our code, each of which the tests must find
     Mutants(mutants::Options),
+    /// Standstill, a full disk, failing devices, damaged files: one kind after the other (root)
+    Faults(proofs::FaultsOptions),
+    /// A mixed load for an hour with a fault every few seconds: nothing lost, nothing grows (root)
+    Soak(proofs::SoakOptions),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
     Network,
 }
@@ -65,6 +69,8 @@ fn main() {
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
         Chore::Mutants(options) => mutants::run(&options),
+        Chore::Faults(options) => proofs::faults(&options),
+        Chore::Soak(options) => proofs::soak(&options),
         Chore::Network => proofs::network(),
     };
     match outcome {

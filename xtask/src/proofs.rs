@@ -76,28 +76,14 @@ pub struct KillOptions {
 /// # Errors
 /// When a client or the broker cannot be had.
 pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
-    let folder = process::repository().join(if power { "target/power" } else { "target/kill" });
-    fs::remove_dir_all(&folder).ok();
-    build_levada()?;
-    let mut cargo = process::cargo();
-    cargo.args([
-        "run",
-        // What it reads back is millions of records.
-        "--release",
-        "--quiet",
-        "--package",
-        "levada-proof",
-        "--bin",
-        "levada-kill",
-        "--",
-    ]);
+    let folder = if power { "target/power" } else { "target/kill" };
+    let mut cargo = proof("levada-kill", folder)?;
     cargo.args([
         "--rounds",
         &options.rounds.to_string(),
         "--seed",
         &options.seed.to_string(),
     ]);
-    cargo.arg("--folder").arg(&folder);
     for client in kill_clients()? {
         cargo.args(["--client", &client]);
     }
@@ -121,6 +107,72 @@ pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
     ]);
     cargo.args(SMALL);
     counted(&mut cargo)
+}
+
+#[derive(clap::Args)]
+pub struct SoakOptions {
+    /// How long; in the last third the process is not killed
+    #[arg(long, default_value_t = 60.0)]
+    pub minutes: f64,
+    /// Decides which faults, when
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// A mixed load for long, with a fault every few seconds.
+///
+/// # Errors
+/// When a client or the broker cannot be had.
+pub fn soak(options: &SoakOptions) -> Result<Tally> {
+    let mut cargo = proof("levada-soak", "target/soak")?;
+    cargo.args(["--minutes", &options.minutes.to_string()]);
+    cargo.args(["--seed", &options.seed.to_string()]);
+    for client in kill_clients()? {
+        cargo.args(["--client", &client]);
+    }
+    counted(cargo.arg(levada_binary()))
+}
+
+#[derive(clap::Args)]
+pub struct FaultsOptions {
+    /// Of each kind; the quick ones do more
+    #[arg(long, default_value_t = 10)]
+    pub rounds: u32,
+    /// Decides what happens when and where
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Only this kind; may be given again. An unknown one lists them all
+    #[arg(long = "kind")]
+    pub kinds: Vec<String>,
+}
+
+/// One kind of fault at a time against the real process.
+///
+/// # Errors
+/// When a client or the broker cannot be had.
+pub fn faults(options: &FaultsOptions) -> Result<Tally> {
+    let mut cargo = proof("levada-faults", "target/faults")?;
+    cargo.args(["--rounds", &options.rounds.to_string()]);
+    cargo.args(["--seed", &options.seed.to_string()]);
+    for kind in &options.kinds {
+        cargo.args(["--kind", kind]);
+    }
+    for client in kill_clients()? {
+        cargo.args(["--client", &client]);
+    }
+    counted(cargo.arg(levada_binary()))
+}
+
+/// A program of `interop/proof`, to be given its empty folder; the broker is built too.
+fn proof(program: &str, folder: &str) -> Result<std::process::Command> {
+    let folder = process::repository().join(folder);
+    fs::remove_dir_all(&folder).ok();
+    build_levada()?;
+    let mut cargo = process::cargo();
+    // Optimised: what it reads back is millions of records.
+    cargo.args(["run", "--release", "--quiet", "--package", "levada-proof"]);
+    cargo.args(["--bin", program, "--", "--folder"]).arg(folder);
+    Ok(cargo)
 }
 
 /// Log files change and snapshots are taken every few rounds, not once in a long run.

@@ -11,9 +11,10 @@ use crate::report::Tally;
 use crate::test::Options;
 use crate::tidy;
 
-/// The short forms of `cargo xtask kill` (200 rounds by hand) and `power` (50).
+/// The short forms of `cargo xtask kill` (200 rounds by hand), `power` (50) and `faults` (10).
 const KILL_ROUNDS: u32 = 40;
 const POWER_ROUNDS: u32 = 12;
+const FAULTS_ROUNDS: u32 = 3;
 
 /// One stage: its name for `--only`, a line that says what it does, and how it runs.
 pub struct Stage {
@@ -88,6 +89,11 @@ pub const ALL: &[Stage] = &[
         name: "power-unsynced",
         about: "the same with the sync taken out: it must find a loss",
         run: power_unsynced,
+    },
+    Stage {
+        name: "faults",
+        about: "standstill, full disk, failing device, damaged files, in short",
+        run: faults,
     },
 ];
 
@@ -177,6 +183,14 @@ fn power(_: &Options) -> Result<Tally> {
 
 fn power_unsynced(_: &Options) -> Result<Tally> {
     proofs::kill(&short(POWER_ROUNDS, true), true)
+}
+
+fn faults(_: &Options) -> Result<Tally> {
+    proofs::faults(&proofs::FaultsOptions {
+        rounds: FAULTS_ROUNDS,
+        seed: 1,
+        kinds: Vec::new(),
+    })
 }
 
 fn short(rounds: u32, without_sync: bool) -> proofs::KillOptions {

@@ -4,9 +4,15 @@
 
 pub mod batch;
 pub mod connection;
+pub mod faults;
 pub mod kill;
 pub mod load;
 pub mod lossy;
+pub mod mount;
 pub mod normalise;
+pub mod observe;
+pub mod proxy;
 pub mod script;
 pub mod session;
+pub mod soak;
+pub mod trend;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::Shape;
 use super::ledger::{Ledger, Mark};
 
 /// Partitions of the clients' topic.
@@ -29,7 +30,7 @@ impl Clients {
     /// Starts each program; it gets the broker's address and the topic. What it says on stderr goes
     /// into `folder`.
     pub fn start(
-        programs: &[String],
+        shape: &Shape,
         folder: &Path,
         address: &str,
         topic: &str,
@@ -40,11 +41,15 @@ impl Clients {
             children: Vec::new(),
             busy,
         };
-        for (index, line) in programs.iter().enumerate() {
+        for (index, line) in shape.clients.iter().enumerate() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (program, arguments) = words.split_first().context("an empty client")?;
             let errors = std::fs::File::create(folder.join(format!("client-{index}.log")))?;
-            let mut child = Command::new(program)
+            let mut command = Command::new(program);
+            if shape.session_timeout_ms > 0 {
+                command.env("SESSION_TIMEOUT_MS", shape.session_timeout_ms.to_string());
+            }
+            let mut child = command
                 .args(arguments)
                 .args([address, topic])
                 .stdin(Stdio::null())

@@ -1,6 +1,7 @@
 //! The load that is put under faults, and what it was promised: idempotent producers, a committer
 //! and real clients, one ledger, and the check of everything in it.
 
+pub mod admin;
 pub mod clients;
 pub mod committer;
 pub mod ledger;
@@ -13,12 +14,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Result, ensure};
-use levada_wire_kafka::messages::*;
+use anyhow::Result;
 
-use crate::connection::Connection;
+use admin::create_topic;
 use clients::Clients;
 use ledger::Ledger;
+use producer::Task;
 
 /// The topics of the load: ours over the raw protocol, and the real clients'.
 pub const RAW_TOPIC: &str = "raw";
@@ -38,9 +39,11 @@ pub struct Shape {
     pub seed: u64,
     /// Programs of real clients: each gets `BOOTSTRAP TOPIC` and prints what it was promised.
     pub clients: Vec<String>,
+    /// The sessions of the clients' group members; 0 for what the programs say.
+    pub session_timeout_ms: u32,
     pub pace: producer::Pace,
-    /// Settings of both topics.
-    pub configs: Vec<(String, String)>,
+    pub raw_configs: Vec<(String, String)>,
+    pub client_configs: Vec<(String, String)>,
 }
 
 impl Load {
@@ -50,19 +53,29 @@ impl Load {
     /// When the topics cannot be created or a program cannot be started.
     pub fn start(shape: &Shape, address: &str, folder: &Path) -> Result<Load> {
         let ledger = Arc::new(Ledger::default());
-        create_topic(address, RAW_TOPIC, RAW_PRODUCERS, &shape.configs)?;
-        create_topic(address, CLIENT_TOPIC, clients::PARTITIONS, &shape.configs)?;
-        let clients = Clients::start(&shape.clients, folder, address, CLIENT_TOPIC, &ledger)?;
+        create_topic(address, RAW_TOPIC, RAW_PRODUCERS, &shape.raw_configs)?;
+        create_topic(
+            address,
+            CLIENT_TOPIC,
+            clients::PARTITIONS,
+            &shape.client_configs,
+        )?;
+        let clients = Clients::start(shape, folder, address, CLIENT_TOPIC, &ledger)?;
         let mut load = Load {
             ledger: Arc::clone(&ledger),
             clients: Some(clients),
             workers: Vec::new(),
         };
         for partition in 0..RAW_PRODUCERS {
-            let random = Random(((shape.seed << 8) | partition as u64) | 1);
-            let pace = shape.pace.clone();
-            load.spawn(address, move |address, ledger| {
-                producer::run(address, partition, random, &pace, ledger);
+            let task = Task {
+                place: (RAW_TOPIC.to_owned(), partition),
+                name: format!("raw-{partition}"),
+                random: Random(((shape.seed << 8) | partition as u64) | 1),
+                pace: shape.pace.clone(),
+                batches_max: u64::MAX,
+            };
+            load.spawn(address, |address, ledger| {
+                producer::run(address, task, ledger);
             });
         }
         load.spawn(address, committer::run);
@@ -96,43 +109,6 @@ impl Drop for Load {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Creates a topic.
-///
-/// # Errors
-/// When the broker refuses.
-pub fn create_topic(
-    address: &str,
-    name: &str,
-    num_partitions: i32,
-    configs: &[(String, String)],
-) -> Result<()> {
-    let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
-        name: name.as_str().into(),
-        value: Some(value.as_str().into()),
-    });
-    let request = CreateTopicsRequest {
-        topics: vec![CreatableTopic {
-            name: name.into(),
-            num_partitions,
-            replication_factor: 1,
-            configs: configs.collect(),
-            ..CreatableTopic::default()
-        }],
-        timeout_ms: 10_000,
-        ..CreateTopicsRequest::default()
-    };
-    let answer = Connection::open(address)?.call(7, &request)?;
-    for topic in answer.topics {
-        ensure!(
-            topic.error_code == 0,
-            "create {}: error {}",
-            topic.name,
-            topic.error_code
-        );
-    }
-    Ok(())
 }
 
 /// A small generator (xorshift): the same seed, the same faults.

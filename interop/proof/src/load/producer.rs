@@ -12,13 +12,14 @@ use levada_records::{BatchBuilder, Compression, NewRecord, Producer};
 use levada_wire_kafka::ErrorCode;
 use levada_wire_kafka::messages::*;
 
+use super::Random;
 use super::ledger::{Ledger, Mark, Place};
-use super::{RAW_TOPIC, Random};
 use crate::connection::Connection;
 
 const IN_FLIGHT_MAX: usize = 3;
 const VERSION: i16 = 9;
 const RECONNECT_WAIT: Duration = Duration::from_millis(5);
+const REFUSED_WAIT: Duration = Duration::from_millis(20);
 
 struct Batch {
     bytes: Bytes,
@@ -35,6 +36,8 @@ struct Writer<'a> {
     is_known: bool,
     /// Sent and not acknowledged, oldest first.
     open: VecDeque<Batch>,
+    /// Not made yet.
+    batches_left: u64,
     random: Random,
     pace: &'a Pace,
     ledger: &'a Ledger,
@@ -59,18 +62,29 @@ impl Default for Pace {
     }
 }
 
-/// Writes until the ledger says stop. Ends early only at a violation.
-pub fn run(address: &str, partition: i32, random: Random, pace: &Pace, ledger: &Ledger) {
+/// What a producer writes.
+pub struct Task {
+    pub place: Place,
+    pub name: String,
+    pub random: Random,
+    pub pace: Pace,
+    /// It ends when so many batches are acknowledged.
+    pub batches_max: u64,
+}
+
+/// Writes until the ledger says stop. Ends early at a violation and when the task is done.
+pub fn run(address: &str, task: Task, ledger: &Ledger) {
     let mut writer = Writer {
-        place: (RAW_TOPIC.to_owned(), partition),
-        name: format!("raw-{partition}"),
+        place: task.place,
+        name: task.name,
         producer_id: -1,
         sequence: 0,
         count: 0,
         is_known: false,
         open: VecDeque::new(),
-        random,
-        pace,
+        batches_left: task.batches_max,
+        random: task.random,
+        pace: &task.pace,
         ledger,
     };
     while !ledger.is_stopped() {
@@ -97,19 +111,22 @@ impl Writer<'_> {
         }
         let mut sent = VecDeque::new();
         for batch in &self.open {
-            sent.push_back(connection.send(VERSION, &request(&self.place, batch))?);
+            sent.push_back(connection.send(VERSION, &request(&self.place, batch.bytes.clone()))?);
         }
         while !self.ledger.is_stopped() {
             // The first batch goes alone: a broker takes any first sequence of a producer that it
             // does not know, so a later one must not come before it.
             let in_flight_max = if self.is_known { IN_FLIGHT_MAX } else { 1 };
-            while self.open.len() < in_flight_max {
+            while self.open.len() < in_flight_max && self.batches_left > 0 {
+                self.batches_left -= 1;
                 let batch = self.next_batch();
-                let id = connection.send(VERSION, &request(&self.place, &batch));
+                let id = connection.send(VERSION, &request(&self.place, batch.bytes.clone()));
                 self.open.push_back(batch);
                 sent.push_back(id?);
             }
-            let Some(id) = sent.pop_front() else { continue };
+            let Some(id) = sent.pop_front() else {
+                return Ok(());
+            };
             let answer = connection.receive_of::<ProduceRequest>(VERSION, id)?;
             if !self.settle(&answer)? {
                 return Ok(());
@@ -141,6 +158,8 @@ impl Writer<'_> {
                 Ok(true)
             }
             Ok(code) if code.is_retriable() && code != ErrorCode::OutOfOrderSequenceNumber => {
+                // A full disk answers at once, again and again.
+                thread::sleep(REFUSED_WAIT);
                 bail!("{}: again", code.name())
             }
             _ => {
@@ -184,12 +203,14 @@ impl Writer<'_> {
     }
 }
 
-fn now_ms() -> i64 {
+/// The clock that records carry.
+pub fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as i64)
 }
 
-fn request(place: &Place, batch: &Batch) -> ProduceRequest {
+/// A produce request of one batch, acknowledged once it is durable.
+pub fn request(place: &Place, batch: Bytes) -> ProduceRequest {
     ProduceRequest {
         transactional_id: None,
         acks: -1,
@@ -198,7 +219,7 @@ fn request(place: &Place, batch: &Batch) -> ProduceRequest {
             name: place.0.as_str().into(),
             partition_data: vec![PartitionProduceData {
                 index: place.1,
-                records: Some(batch.bytes.clone().into()),
+                records: Some(batch.into()),
             }],
             ..TopicProduceData::default()
         }],

@@ -25,6 +25,25 @@ pub struct Server {
     child: Option<Child>,
 }
 
+/// Levada's command line for [`Server::new`], with these settings beside.
+pub fn levada(binary: &Path, settings: &[(&str, &str)]) -> Vec<String> {
+    let fixed = [
+        "serve",
+        "--kafka",
+        "{address}",
+        "--data",
+        "{data}",
+        "--http",
+        "off",
+    ];
+    let mut words = vec![binary.display().to_string()];
+    words.extend(fixed.map(str::to_owned));
+    for (name, value) in settings {
+        words.extend([format!("--{name}"), (*value).to_owned()]);
+    }
+    words
+}
+
 /// How a start went.
 #[derive(Debug)]
 pub enum Started {

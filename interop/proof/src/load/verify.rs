@@ -8,14 +8,13 @@ use levada_records::{Batch, Batches};
 use levada_wire_kafka::ErrorCode;
 use levada_wire_kafka::messages::*;
 
+use super::admin::log_start;
 use super::ledger::{Ledger, Mark, Place};
 use crate::connection::Connection;
 
 const FETCH_VERSION: i16 = 12;
 const FETCH_BYTES: i32 = 4 << 20;
 const OPENED_BYTES_MAX: usize = 64 << 20;
-/// ListOffsets' name for the log start.
-const EARLIEST: i64 = -2;
 /// A broken partition breaks many promises; so many are told.
 const TOLD_MAX: usize = 3;
 
@@ -241,32 +240,6 @@ fn read_some(connection: &mut Connection, place: &Place, progress: &mut Progress
         }
     }
     Ok(Step::Records(found))
-}
-
-/// The first offset that is still there.
-///
-/// # Errors
-/// When the broker does not say.
-pub fn log_start(connection: &mut Connection, place: &Place) -> Result<i64> {
-    let request = ListOffsetsRequest {
-        replica_id: -1,
-        topics: vec![ListOffsetsTopic {
-            name: place.0.as_str().into(),
-            partitions: vec![ListOffsetsPartition {
-                partition_index: place.1,
-                timestamp: EARLIEST,
-                ..ListOffsetsPartition::default()
-            }],
-        }],
-        ..ListOffsetsRequest::default()
-    };
-    let answer = connection.call(5, &request)?;
-    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-    let partition = partitions.into_iter().next().context("an empty answer")?;
-    if partition.error_code != 0 {
-        bail!("ListOffsets: error {}", partition.error_code);
-    }
-    Ok(partition.offset)
 }
 
 impl Progress {

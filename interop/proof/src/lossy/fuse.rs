@@ -9,8 +9,9 @@ use fuser::{
     FileAttr, FileType, Filesystem, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
     ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
 };
-use libc::{EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, c_int};
+use libc::{EEXIST, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, c_int};
 
+use super::errors::{Errors, Operation};
 use super::store::{File, Folder, Node, Store};
 
 const NO_CACHE: Duration = Duration::ZERO;
@@ -19,6 +20,8 @@ const SYNC_TIME: Duration = Duration::from_millis(2);
 const BLOCK_BYTES: u32 = 4096;
 /// What statfs says is free: 64 GiB.
 const BLOCKS_FREE: u64 = 16 << 20;
+/// How the names of the broker's log files end.
+const LOG_SUFFIX: &[u8] = b".log";
 /// `FALLOC_FL_KEEP_SIZE`.
 const KEEP_SIZE: i32 = 1;
 /// `FALLOC_FL_PUNCH_HOLE`, `FALLOC_FL_ZERO_RANGE`.
@@ -26,13 +29,15 @@ const ZEROING: i32 = 2 | 16;
 
 pub struct Adapter {
     store: Arc<Mutex<Store>>,
+    errors: Arc<Mutex<Errors>>,
     mounted: SystemTime,
 }
 
 impl Adapter {
-    pub fn new(store: Arc<Mutex<Store>>) -> Adapter {
+    pub fn new(store: Arc<Mutex<Store>>, errors: Arc<Mutex<Errors>>) -> Adapter {
         Adapter {
             store,
+            errors,
             mounted: SystemTime::now(),
         }
     }
@@ -73,6 +78,19 @@ impl Adapter {
         }
         let ino = store.add(parent, name, node).ok_or(ENOTDIR)?;
         self.attributes(&store, ino)
+    }
+
+    /// Whether this operation is to fail.
+    fn fails(&self, operation: Operation, ino: u64) -> bool {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.is_armed() {
+            return false;
+        }
+        let store = self.store();
+        let is_log = store
+            .name(ino)
+            .is_some_and(|name| name.as_encoded_bytes().ends_with(LOG_SUFFIX));
+        errors.strikes(operation, is_log)
     }
 
     fn with_file<T>(&self, ino: u64, body: impl FnOnce(&mut File) -> T) -> Result<T, c_int> {
@@ -222,6 +240,9 @@ impl Filesystem for Adapter {
         _lock: Option<u64>,
         reply: ReplyData,
     ) {
+        if self.fails(Operation::Read, ino) {
+            return reply.error(EIO);
+        }
         let bytes = position(offset)
             .and_then(|at| self.with_file(ino, |file| file.read(at, u64::from(size))));
         match bytes {
@@ -242,6 +263,12 @@ impl Filesystem for Adapter {
         _lock: Option<u64>,
         reply: ReplyWrite,
     ) {
+        if self.fails(Operation::Write, ino) {
+            // A part of it may be there.
+            let part = &data[..data.len() / 2];
+            let torn = position(offset).and_then(|at| self.with_file(ino, |f| f.write(at, part)));
+            return reply.error(torn.err().unwrap_or(EIO));
+        }
         match position(offset).and_then(|at| self.with_file(ino, |file| file.write(at, data))) {
             Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(0)),
             Err(error) => reply.error(error),
@@ -254,6 +281,10 @@ impl Filesystem for Adapter {
 
     fn fsync(&mut self, _: &Request<'_>, ino: u64, _fh: u64, _data: bool, reply: ReplyEmpty) {
         std::thread::sleep(SYNC_TIME);
+        if self.fails(Operation::Sync, ino) {
+            let given_up = self.with_file(ino, File::fail_sync);
+            return reply.error(given_up.err().unwrap_or(EIO));
+        }
         done(reply, self.with_file(ino, File::sync));
     }
 

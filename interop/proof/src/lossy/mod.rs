@@ -3,6 +3,7 @@
 //!
 //! It is stricter than a real one: a new file's name is gone until its folder was synced.
 
+mod errors;
 mod fuse;
 mod store;
 
@@ -12,11 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use crate::load::Random;
+use errors::Errors;
+pub use errors::{Files, Operation};
 use store::{Cut, Store};
 
 /// A mounted filesystem; unmounted when dropped.
 pub struct Lossy {
     store: Arc<Mutex<Store>>,
+    errors: Arc<Mutex<Errors>>,
     cuts: Mutex<(u32, Random)>,
     _session: fuser::BackgroundSession,
 }
@@ -28,7 +32,8 @@ impl Lossy {
     /// When /dev/fuse is missing or mounting is not allowed here.
     pub fn mount(folder: &Path) -> Result<Lossy> {
         let store = Arc::new(Mutex::new(Store::default()));
-        let filesystem = fuse::Adapter::new(Arc::clone(&store));
+        let errors = Arc::new(Mutex::new(Errors::default()));
+        let filesystem = fuse::Adapter::new(Arc::clone(&store), Arc::clone(&errors));
         let options = [
             fuser::MountOption::FSName("lossy".into()),
             fuser::MountOption::RW,
@@ -37,6 +42,7 @@ impl Lossy {
             .with_context(|| format!("mounting over {} (root and /dev/fuse?)", folder.display()))?;
         Ok(Lossy {
             store,
+            errors,
             cuts: Mutex::new((0, Random(0x5eed))),
             _session: session,
         })
@@ -54,5 +60,17 @@ impl Lossy {
         } else {
             store.cut(&mut Cut::All);
         }
+    }
+
+    /// The `number`-th of these operations from now on, and the `count - 1` after it, answer EIO.
+    pub fn fail(&self, operation: Operation, files: Files, number: u64, count: u64) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.arm(operation, files, number, count);
+    }
+
+    /// Nothing fails any more; gives how many operations have failed since they were to.
+    pub fn heal(&self) -> u64 {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.disarm()
     }
 }

@@ -1,6 +1,6 @@
 //! Files and folders in memory, each as it is and as it was when it was last synced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 pub const ROOT: u64 = 1;
@@ -24,6 +24,9 @@ pub struct File {
     valid: u64,
     /// Pages written since, over `synced`.
     pages: BTreeMap<u64, Page>,
+    /// Pages that a failed sync has given up: no later sync stores them, unless they are written
+    /// again. So does Linux.
+    lost: BTreeSet<u64>,
     size: u64,
 }
 
@@ -96,6 +99,7 @@ impl File {
             let mut page = self.page(number);
             page[from..from + take].copy_from_slice(&bytes[done..done + take]);
             self.pages.insert(number, page);
+            self.lost.remove(&number);
             done += take;
         }
         self.size = self.size.max(at + bytes.len() as u64);
@@ -117,7 +121,12 @@ impl File {
         self.synced.truncate(self.valid as usize);
         self.synced.resize(self.size as usize, 0);
         self.valid = self.size;
-        for (number, page) in std::mem::take(&mut self.pages) {
+        let lost = &self.lost;
+        let (kept, stored): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.pages)
+            .into_iter()
+            .partition(|(number, _)| lost.contains(number));
+        self.pages = kept;
+        for (number, page) in stored {
             let start = (number * PAGE_BYTES) as usize;
             let end = (start + PAGE_BYTES as usize).min(self.synced.len());
             if start < end {
@@ -126,7 +135,13 @@ impl File {
         }
     }
 
+    /// A sync that fails.
+    pub fn fail_sync(&mut self) {
+        self.lost.extend(self.pages.keys());
+    }
+
     fn cut(&mut self, cut: &mut Cut<'_>) {
+        self.lost.clear();
         let pages = std::mem::take(&mut self.pages);
         let size = self.size;
         self.valid = self.synced.len() as u64;
@@ -172,6 +187,18 @@ impl Store {
 
     pub fn lookup(&mut self, parent: u64, name: &OsStr) -> Option<u64> {
         self.folder(parent)?.names.get(name).copied()
+    }
+
+    /// The name of a file in the folder that holds it.
+    pub fn name(&self, number: u64) -> Option<&OsStr> {
+        let folders = self.nodes.values().filter_map(|node| match node {
+            Node::Folder(folder) => Some(folder),
+            Node::File(_) => None,
+        });
+        let mut names = folders.flat_map(|folder| &folder.names);
+        names
+            .find(|(_, found)| **found == number)
+            .map(|(name, _)| name.as_os_str())
     }
 
     /// Adds a node under a name that is free; returns its number.
@@ -237,6 +264,23 @@ mod tests {
         assert_eq!(file.read(0, 100), b"kelost and longer");
         store.cut(&mut Cut::All);
         assert_eq!(store.file(number).expect("file").read(0, 100), b"kept");
+    }
+
+    #[test]
+    fn what_a_failed_sync_gave_up_is_not_stored_by_a_later_one() {
+        let (mut store, number) = store_with_file();
+        store.folder(ROOT).expect("root").sync();
+        let page = PAGE_BYTES as usize;
+        let file = store.file(number).expect("file");
+        file.write(0, &vec![1; 2 * page]);
+        file.fail_sync();
+        assert_eq!(file.read(0, 1), [1]);
+        file.write(PAGE_BYTES, b"again");
+        file.sync();
+        store.cut(&mut Cut::All);
+        let bytes = store.file(number).expect("file").read(0, 2 * PAGE_BYTES);
+        assert_eq!(bytes[0], 0);
+        assert_eq!(&bytes[page..page + 5], b"again");
     }
 
     #[test]
