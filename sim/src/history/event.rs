@@ -185,7 +185,9 @@ pub enum Note {
         until: Offset,
     },
     /// From here on nothing is injected, the broker is up, and everything that is left is read
-    /// back: after it the checks want to see every acknowledged record once more.
+    /// back: both ends of each partition are listed, it is fetched from its log start to its end
+    /// (going on behind a damaged batch), and each group's committed offsets are fetched. The
+    /// checks want to see every acknowledged record once more.
     Audit,
 }
 

@@ -3,6 +3,7 @@
 //! Clients write it through a [`Recorder`]. Its text (`History::to_string`) is the trace that must
 //! be the same, byte by byte, when the same seed runs again.
 
+pub mod check;
 mod event;
 mod record;
 mod recorder;

@@ -1,0 +1,8 @@
+//! The checks themselves on trial: correct histories pass, and each kind of violation is caught by
+//! the check that promises it.
+
+mod broker;
+mod clients;
+mod correct;
+mod mutants;
+mod mutations;
