@@ -14,7 +14,6 @@ use levada_catalog::{
 use levada_model::{
     BatchHeader, Extent, PartitionId, ProducerEpoch, ProducerId, Sequence, batch, limits,
 };
-use levada_records::Batch;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     accumulator::{BatchResults, PendingAppend, PendingBatch},
     engine::Inner,
     metrics::add,
+    rules,
 };
 
 type EntryResults = Vec<Result<Appended, AppendError>>;
@@ -190,15 +190,16 @@ fn pending(
         return Err(AppendError::Transactional);
     }
     if target.compacts {
-        check_keys(&bytes)?;
+        rules::check_keys(&bytes)?;
     }
     let max_timestamp_ms = newest_timestamp(&bytes, header)?;
-    let too_old = now_ms.saturating_sub(max_timestamp_ms) > target.timestamp_before_max_ms;
-    let too_new = max_timestamp_ms.saturating_sub(now_ms) > target.timestamp_after_max_ms;
-    if !target.log_append_time && max_timestamp_ms >= 0 && (too_old || too_new) {
+    let allowed = now_ms.saturating_sub(target.timestamp_before_max_ms)
+        ..=now_ms.saturating_add(target.timestamp_after_max_ms);
+    if !target.log_append_time && max_timestamp_ms >= 0 && !allowed.contains(&max_timestamp_ms) {
         return Err(AppendError::InvalidTimestamp {
             timestamp_ms: max_timestamp_ms,
             now_ms,
+            records: rules::outside(&bytes, &allowed),
         });
     }
     let producer = (header.producer_id >= 0).then_some(BatchProducer {
@@ -225,23 +226,6 @@ fn pending(
         bytes,
     })
 }
-
-/// A compacted topic keeps the newest record of each key, so each record must have one. The only
-/// rule that needs the records themselves.
-fn check_keys(bytes: &Bytes) -> Result<(), AppendError> {
-    let invalid = |why: String| AppendError::InvalidBatch(why);
-    let batch = Batch::decode(bytes, COMPACTED_BYTES_MAX).map_err(|e| invalid(e.to_string()))?;
-    for record in batch.records() {
-        if record.map_err(|e| invalid(e.to_string()))?.key.is_none() {
-            let why = "the topic is compacted, so that every record needs a key";
-            return Err(invalid(why.into()));
-        }
-    }
-    Ok(())
-}
-
-/// What the records of one batch for a compacted topic may take when they are decompressed.
-const COMPACTED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The header's max timestamp; some clients leave it out, then the records tell.
 fn newest_timestamp(bytes: &Bytes, header: &BatchHeader) -> Result<i64, AppendError> {

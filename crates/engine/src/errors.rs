@@ -6,6 +6,8 @@ use levada_model::{BatchError, Offset};
 use levada_sequencer::ProposeError;
 use thiserror::Error;
 
+use crate::rules::BadRecord;
+
 /// Why records were not appended.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum AppendError {
@@ -24,7 +26,14 @@ pub enum AppendError {
     #[error("the batch has {bytes} bytes, max.message.bytes of the topic is {max}")]
     BatchTooLarge { bytes: usize, max: usize },
     #[error("timestamp {timestamp_ms} is outside what the topic allows around {now_ms}")]
-    InvalidTimestamp { timestamp_ms: i64, now_ms: i64 },
+    InvalidTimestamp {
+        timestamp_ms: i64,
+        now_ms: i64,
+        /// Those outside; none if the records do not read.
+        records: Vec<BadRecord>,
+    },
+    #[error("the topic is compacted, so that every record needs a key")]
+    KeyMissing { records: Vec<BadRecord> },
     #[error("the producer's sequence does not follow its last one")]
     OutOfOrderSequence,
     #[error("the producer's sequence is older than its window")]
@@ -35,6 +44,17 @@ pub enum AppendError {
     Transactional,
     #[error("not now, retry: {0}")]
     Storage(String),
+}
+
+impl AppendError {
+    /// The records that broke a rule, if it was a rule on records.
+    #[must_use]
+    pub fn bad_records(&self) -> &[BadRecord] {
+        match self {
+            Self::InvalidTimestamp { records, .. } | Self::KeyMissing { records } => records,
+            _ => &[],
+        }
+    }
 }
 
 /// Why a read has no records.

@@ -190,6 +190,10 @@ impl Fs for FaultFs {
         self.disk.lock().available_bytes()
     }
 
+    fn total_bytes(&self, _path: &Path) -> io::Result<u64> {
+        self.disk.lock().total_bytes()
+    }
+
     fn lock(&self, path: &Path) -> io::Result<LockResult> {
         let pid = std::process::id();
         let mut disk = self.disk.lock();

@@ -112,6 +112,9 @@ pub trait Fs: Send + Sync {
     /// Bytes that an unprivileged process may still write to the filesystem that holds `path`.
     fn available_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Size of the filesystem that holds `path`, in bytes.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
+
     /// Takes the exclusive lock on the file at `path`, which is made if need be and then holds our
     /// process id. Does not wait.
     fn lock(&self, path: &Path) -> io::Result<LockResult>;

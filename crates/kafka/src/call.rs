@@ -97,6 +97,10 @@ impl Call {
         &self.peer.shared.engine
     }
 
+    pub fn env(&self) -> &Env {
+        &self.peer.shared.env
+    }
+
     pub fn settings(&self) -> &KafkaSettings {
         &self.peer.shared.settings
     }

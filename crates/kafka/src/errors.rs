@@ -16,7 +16,9 @@ pub fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::UnknownTopicId => ErrorCode::UnknownTopicId,
         AppendError::CorruptBatch(_) => ErrorCode::CorruptMessage,
         // As Kafka answers since 4.0: with requests of version 3 on, batches must be of format v2.
-        AppendError::UnsupportedFormat | AppendError::InvalidBatch(_) => ErrorCode::InvalidRecord,
+        AppendError::UnsupportedFormat
+        | AppendError::InvalidBatch(_)
+        | AppendError::KeyMissing { .. } => ErrorCode::InvalidRecord,
         AppendError::BatchTooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::OutOfOrderSequence => ErrorCode::OutOfOrderSequenceNumber,

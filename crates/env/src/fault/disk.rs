@@ -9,6 +9,9 @@ use super::{Crash, FaultCounts, FaultPlan};
 use crate::fs::OpenMode;
 use crate::random::SeededRandom;
 
+/// What a disk without a limit says of its size.
+const UNLIMITED_BYTES: u64 = 1 << 40;
+
 enum NameOp {
     Link(PathBuf, u64),
     Unlink(PathBuf),
@@ -235,9 +238,14 @@ impl Disk {
 
     pub(super) fn available_bytes(&self) -> io::Result<u64> {
         self.check_power()?;
-        Ok(self.capacity.map_or(1 << 40, |capacity| {
+        Ok(self.capacity.map_or(UNLIMITED_BYTES, |capacity| {
             capacity.saturating_sub(self.used_bytes())
         }))
+    }
+
+    pub(super) fn total_bytes(&self) -> io::Result<u64> {
+        self.check_power()?;
+        Ok(self.capacity.unwrap_or(UNLIMITED_BYTES))
     }
 
     pub(super) fn is_locked(&self, path: &Path) -> bool {

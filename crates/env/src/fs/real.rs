@@ -88,6 +88,11 @@ impl Fs for RealFs {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<LockResult> {
         let file = std::fs::OpenOptions::new()
             .read(true)
@@ -239,6 +244,8 @@ mod tests {
         RealFs.write_atomic(&path, b"second").unwrap();
         assert_eq!(RealFs.read(&path).unwrap(), b"second");
         assert_eq!(RealFs.read_dir(dir.path()).unwrap(), ["ready.json"]);
-        assert!(RealFs.available_bytes(dir.path()).unwrap() > 0);
+        let available = RealFs.available_bytes(dir.path()).unwrap();
+        assert!(available > 0);
+        assert!(RealFs.total_bytes(dir.path()).unwrap() >= available);
     }
 }

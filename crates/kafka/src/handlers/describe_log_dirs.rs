@@ -1,7 +1,9 @@
-//! DescribeLogDirs 1-4 (KIP-113, KIP-827): the live bytes of partitions. There is one place; how
-//! large its disk is we leave open (-1, "unknown").
+//! DescribeLogDirs 1-4 (KIP-113, KIP-827): the live bytes of partitions. There is one place, on one
+//! disk.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 
 use levada_engine::TopicRef;
 use levada_wire_kafka::KStr;
@@ -27,14 +29,29 @@ pub async fn handle(call: &Call, request: DescribeLogDirsRequest) -> DescribeLog
             asked.collect()
         }
     };
+    let (total_bytes, usable_bytes) = disk(call).await;
     DescribeLogDirsResponse {
         results: vec![DescribeLogDirsResult {
             log_dir: KStr::from(&*call.settings().log_dir),
             topics,
+            total_bytes,
+            usable_bytes,
             ..Default::default()
         }],
         ..Default::default()
     }
+}
+
+/// Size of the disk and what may still be written to it; -1 where the system does not tell.
+async fn disk(call: &Call) -> (i64, i64) {
+    let (fs, dir) = (call.env().fs().clone(), call.settings().log_dir.clone());
+    let told =
+        |bytes: io::Result<u64>| bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let asked = call.env().blocking(move || {
+        let dir = Path::new(&dir);
+        (told(fs.total_bytes(dir)), told(fs.available_bytes(dir)))
+    });
+    asked.await
 }
 
 /// The partitions of a topic that were asked for; what does not exist is left out, as in Kafka.

@@ -4,11 +4,13 @@
 //! Versions 0-2 are advertised (old librdkafka switches compression on by that) but refused.
 
 use bytes::Bytes;
-use levada_engine::{AppendEntry, AppendError, AppendTicket, Appended, OffsetSpec, TopicRef};
+use levada_engine::{
+    AppendEntry, AppendError, AppendTicket, Appended, BadRecord, OffsetSpec, TopicRef,
+};
 use levada_model::{BatchError, BatchHeader};
 use levada_wire_kafka::messages::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
 use levada_wire_kafka::{ErrorCode, KStr, Reader, Records, Uuid, WireError, Writer};
 
@@ -153,8 +155,9 @@ impl Answer {
             for (partition, slot) in topic.partition_responses.iter_mut().zip(&mut slots) {
                 match slot.map(|at| settled(results.get(at))) {
                     Ok(Ok(appended)) => succeed(partition, &appended),
-                    Ok(Err(refusal)) => {
+                    Ok(Err((refusal, bad))) => {
                         failed = true;
+                        partition.record_errors = bad.iter().map(record_error).collect();
                         let tells = TELL_LOG_START.contains(&refusal.code);
                         fail(call, partition, refusal);
                         if !tells {
@@ -185,14 +188,27 @@ fn reference(call: &Call, name: &KStr, topic_id: Uuid) -> TopicRef {
     }
 }
 
-fn settled(result: Option<&Result<Appended, AppendError>>) -> Result<Appended, Refusal> {
+/// The result of an entry, or its refusal with the records that caused it.
+fn settled(
+    result: Option<&Result<Appended, AppendError>>,
+) -> Result<Appended, (Refusal, &[BadRecord])> {
     match result {
         Some(Ok(appended)) => Ok(*appended),
-        Some(Err(error)) => Err(Refusal::new(of_append(error), error.to_string())),
+        Some(Err(error)) => {
+            let refusal = Refusal::new(of_append(error), error.to_string());
+            Err((refusal, error.bad_records()))
+        }
         None => {
             let message = "the service is stopping";
-            Err(Refusal::new(ErrorCode::KafkaStorageError, message))
+            Err((Refusal::new(ErrorCode::KafkaStorageError, message), &[]))
         }
+    }
+}
+
+fn record_error(bad: &BadRecord) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage {
+        batch_index: i32::try_from(bad.index).unwrap_or(i32::MAX),
+        batch_index_error_message: text(&bad.why),
     }
 }
 

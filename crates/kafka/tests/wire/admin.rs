@@ -421,7 +421,13 @@ async fn the_cluster_its_partitions_and_their_sizes_are_described() {
         let answer = client
             .call(&DescribeLogDirsRequest { topics: None }, version)
             .await;
-        let topics = &answer.results[0].topics;
+        let [disk] = answer.results.as_slice() else {
+            panic!("{answer:?}");
+        };
+        // The fields came with version 4.
+        assert_eq!(disk.total_bytes > 0, version >= 4, "{disk:?}");
+        assert_eq!(disk.usable_bytes > 0, version >= 4, "{disk:?}");
+        let topics = &disk.topics;
         assert_eq!(topics.len(), 2);
         let sizes: Vec<_> = topics[0]
             .partitions
@@ -460,10 +466,13 @@ async fn a_compacted_topic_needs_keys_and_keeps_its_records() {
     let mut compacted = topic("t", 1);
     compacted.configs = vec![config("cleanup.policy", "compact")];
     client.call(&create(vec![compacted]), 7).await;
-    let keyless = client.call(&produce("t", 0, -1, batch(&["v"])), 9).await;
+    let keyless = client
+        .call(&produce("t", 0, -1, batch(&["v", "w"])), 9)
+        .await;
     let invalid = ErrorCode::InvalidRecord.code();
     assert_eq!(produced(&keyless).error_code, invalid);
     assert_eq!(produced(&keyless).log_start_offset, 0);
+    assert_eq!(named(&keyless), [0, 1]);
     let request = produce("t", 0, -1, keyed_batch(Some("k"), &["v"]));
     let keyed = client.call(&request, 9).await;
     assert_eq!(
@@ -483,6 +492,29 @@ async fn a_compacted_topic_needs_keys_and_keeps_its_records() {
     let answer = client.call(&delete, 2).await;
     let refused = ErrorCode::PolicyViolation.code();
     assert_eq!(answer.topics[0].partitions[0].error_code, refused);
+}
+
+/// The records that an answer names as the reason.
+fn named(answer: &ProduceResponse) -> Vec<i32> {
+    let errors = &produced(answer).record_errors;
+    errors.iter().map(|error| error.batch_index).collect()
+}
+
+#[tokio::test]
+async fn records_whose_time_is_not_allowed_are_named() {
+    let service = start().await;
+    let mut client = service.connect().await;
+    let mut strict = topic("t", 1);
+    strict.configs = vec![config("message.timestamp.before.max.ms", "1000")];
+    client.call(&create(vec![strict]), 7).await;
+    // Its records are of 2023.
+    let late = client
+        .call(&produce("t", 0, -1, batch(&["v", "w"])), 9)
+        .await;
+    let invalid = ErrorCode::InvalidTimestamp.code();
+    assert_eq!(produced(&late).error_code, invalid);
+    assert_eq!(produced(&late).log_start_offset, 0);
+    assert_eq!(named(&late), [0, 1]);
 }
 
 #[tokio::test]

@@ -26,7 +26,12 @@ pub struct Service {
 }
 
 pub async fn start() -> Service {
-    start_with(KafkaSettings::default()).await
+    // A folder that is there: the test's own.
+    let settings = KafkaSettings {
+        log_dir: ".".to_owned(),
+        ..KafkaSettings::default()
+    };
+    start_with(settings).await
 }
 
 pub async fn start_with(settings: KafkaSettings) -> Service {
