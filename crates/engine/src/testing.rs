@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use levada_catalog::StateSettings;
 use levada_env::Env;
+use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
 use levada_journal::memory::MemoryJournal;
-use levada_sequencer::{Sequencer, SequencerSettings, command_log::memory::MemoryLog};
+use levada_model::LogPosition;
+use levada_sequencer::command_log::{Appending, CommandLog, Recovered, memory::MemoryLog};
+use levada_sequencer::{Sequencer, SequencerSettings};
+use tokio::sync::watch;
 
 use crate::{Engine, EngineSettings};
 
@@ -31,7 +36,7 @@ pub async fn engine_on(
     env: Env,
     settings: EngineSettings,
     journal: Arc<MemoryJournal>,
-    log: MemoryLog,
+    log: impl CommandLog + 'static,
 ) -> Engine {
     let (sequencer, _) = Sequencer::recover(
         env.clone(),
@@ -42,4 +47,57 @@ pub async fn engine_on(
     .await
     .expect("a memory log recovers");
     Engine::start(env, settings, journal, sequencer)
+}
+
+/// A command log whose syncs take until the test lets them end. Clones are the same one.
+#[derive(Clone)]
+pub struct SlowLog {
+    inner: MemoryLog,
+    stalled: watch::Sender<bool>,
+}
+
+impl Default for SlowLog {
+    fn default() -> Self {
+        Self {
+            inner: MemoryLog::new(),
+            stalled: watch::Sender::new(false),
+        }
+    }
+}
+
+impl SlowLog {
+    /// Nothing more becomes durable (`true`), or all that waits does.
+    pub fn stall(&self, stalled: bool) {
+        self.stalled.send_replace(stalled);
+    }
+}
+
+impl CommandLog for SlowLog {
+    fn append(
+        &self,
+        record: Bytes,
+        tickets: Vec<Ticket>,
+        urgency: Urgency,
+    ) -> PortResult<Appending> {
+        let Appending { position, durable } = self.inner.append(record, tickets, urgency)?;
+        let mut stalled = self.stalled.subscribe();
+        let durable = Ticket::new(async move {
+            // The sender is gone only when the test is over.
+            let _ = stalled.wait_for(|stalled| !stalled).await;
+            durable.await
+        });
+        Ok(Appending { position, durable })
+    }
+
+    fn recover(&self) -> PortFuture<'_, Recovered> {
+        self.inner.recover()
+    }
+
+    fn save_snapshot(&self, position: LogPosition, pieces: Vec<Bytes>) -> PortFuture<'_, ()> {
+        self.inner.save_snapshot(position, pieces)
+    }
+
+    fn replay_bytes(&self) -> u64 {
+        self.inner.replay_bytes()
+    }
 }

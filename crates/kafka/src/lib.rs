@@ -11,6 +11,7 @@ mod budget;
 mod call;
 mod clients;
 mod connection;
+mod deadline;
 mod dispatch;
 mod errors;
 mod frame;

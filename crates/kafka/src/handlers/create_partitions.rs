@@ -11,9 +11,11 @@ use levada_wire_kafka::{ErrorCode, KStr};
 
 use crate::NODE_ID;
 use crate::call::Call;
+use crate::deadline::Deadline;
 use crate::errors::{Refusal, text};
 
 pub async fn handle(call: &Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let deadline = Deadline::after(call.env(), request.timeout_ms);
     let mut named: BTreeMap<KStr, usize> = BTreeMap::new();
     for topic in &request.topics {
         *named.entry(topic.name.clone()).or_default() += 1;
@@ -21,7 +23,7 @@ pub async fn handle(call: &Call, request: CreatePartitionsRequest) -> CreatePart
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let result = match named.remove(&topic.name) {
-            Some(1) => grow(call, &topic, request.validate_only).await,
+            Some(1) => grow(call, &topic, request.validate_only, deadline).await,
             Some(_) => {
                 let message = "the request names this topic more than once";
                 Err(Refusal::new(ErrorCode::InvalidRequest, message))
@@ -48,6 +50,7 @@ async fn grow(
     call: &Call,
     topic: &CreatePartitionsTopic,
     validate_only: bool,
+    deadline: Deadline,
 ) -> Result<(), Refusal> {
     let info = call.engine().topic(&TopicRef::Name(topic.name.to_string()));
     let info = info.ok_or(AdminError::UnknownTopic)?;
@@ -70,8 +73,6 @@ async fn grow(
             return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
         }
     }
-    Ok(call
-        .engine()
-        .grow_topic(&topic.name, total, validate_only)
-        .await?)
+    let grown = call.engine().grow_topic(&topic.name, total, validate_only);
+    Ok(deadline.wait(call.env(), grown).await??)
 }

@@ -14,6 +14,7 @@ use levada_wire_kafka::{ErrorCode, KStr};
 use super::configs::{self, Source};
 use crate::NODE_ID;
 use crate::call::Call;
+use crate::deadline::Deadline;
 use crate::errors::{Refusal, text, wire_id};
 
 /// "The broker's default" for the number of partitions and the replication factor.
@@ -24,6 +25,7 @@ const CREATED_AT_ONCE_MAX: usize = 64;
 const CONFIGS_FROM: i16 = 5;
 
 pub async fn handle(call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let deadline = Deadline::after(call.env(), request.timeout_ms);
     let mut named: BTreeMap<KStr, usize> = BTreeMap::new();
     for topic in &request.topics {
         *named.entry(topic.name.clone()).or_default() += 1;
@@ -39,7 +41,7 @@ pub async fn handle(call: &Call, request: CreateTopicsRequest) -> CreateTopicsRe
     for some in distinct.chunks(CREATED_AT_ONCE_MAX) {
         let made = some.iter().map(|topic| async {
             let result = match named.get(&topic.name) {
-                Some(1) => create(call, topic, request.validate_only).await,
+                Some(1) => create(call, topic, request.validate_only, deadline).await,
                 _ => {
                     let message = "the request names this topic more than once";
                     Err(Refusal::new(ErrorCode::InvalidRequest, message))
@@ -59,6 +61,7 @@ async fn create(
     call: &Call,
     topic: &CreatableTopic,
     validate_only: bool,
+    deadline: Deadline,
 ) -> Result<TopicInfo, Refusal> {
     let partitions = match topic.assignments.is_empty() {
         true => check_numbers(topic)?,
@@ -78,7 +81,8 @@ async fn create(
         configs,
         validate_only,
     };
-    let info = call.engine().create_topic(new).await?;
+    let created = call.engine().create_topic(new);
+    let info = deadline.wait(call.env(), created).await??;
     if !validate_only {
         let partitions = info.partitions;
         tracing::info!(topic = %info.name, partitions, client_id = call.client_id(), "topic created");

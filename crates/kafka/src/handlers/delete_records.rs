@@ -9,12 +9,14 @@ use levada_wire_kafka::messages::{
 };
 
 use crate::call::Call;
+use crate::deadline::Deadline;
 use crate::errors::of_admin;
 
 /// "Everything up to the high watermark".
 const HIGH_WATERMARK: i64 = -1;
 
 pub async fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let deadline = Deadline::after(call.env(), request.timeout_ms);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let name = TopicRef::Name(topic.name.to_string());
@@ -22,9 +24,10 @@ pub async fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecords
         for asked in topic.partitions {
             let deleted = match keeps_all(call, &name) {
                 true => Err(ErrorCode::PolicyViolation),
-                false => delete(call, &name, &asked)
-                    .await
-                    .map_err(|error| of_admin(&error)),
+                false => match deadline.wait(call.env(), delete(call, &name, &asked)).await {
+                    Ok(deleted) => deleted.map_err(|error| of_admin(&error)),
+                    Err(late) => Err(late.code),
+                },
             };
             let (error_code, low_watermark) = match deleted {
                 Ok(start) => (0, start.0),

@@ -10,12 +10,14 @@ use levada_wire_kafka::messages::{
 };
 
 use crate::call::Call;
+use crate::deadline::Deadline;
 use crate::errors::{Refusal, model_id, text, wire_id};
 
 /// The first version that names topics by id too.
 const STATES_FROM: i16 = 6;
 
 pub async fn handle(call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let deadline = Deadline::after(call.env(), request.timeout_ms);
     let by_name = |name| DeleteTopicState {
         name: Some(name),
         ..Default::default()
@@ -33,7 +35,7 @@ pub async fn handle(call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsRe
     let mut responses = Vec::with_capacity(named.len());
     for mut topic in topics {
         let result = match named.remove(&(topic.name.clone(), topic.topic_id)) {
-            Some(1) => delete(call, &mut topic).await,
+            Some(1) => delete(call, &mut topic, deadline).await,
             Some(_) => {
                 let message = "the request names this topic more than once";
                 Err(Refusal::new(ErrorCode::InvalidRequest, message))
@@ -48,7 +50,11 @@ pub async fn handle(call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsRe
     }
 }
 
-async fn delete(call: &Call, topic: &mut DeleteTopicState) -> Result<TopicId, Refusal> {
+async fn delete(
+    call: &Call,
+    topic: &mut DeleteTopicState,
+    deadline: Deadline,
+) -> Result<TopicId, Refusal> {
     let invalid = |message: &str| Refusal::new(ErrorCode::InvalidRequest, message);
     let reference = match (&topic.name, topic.topic_id.is_zero()) {
         (Some(name), true) => TopicRef::Name(name.to_string()),
@@ -61,7 +67,9 @@ async fn delete(call: &Call, topic: &mut DeleteTopicState) -> Result<TopicId, Re
         TopicRef::Id(_) => AdminError::UnknownTopicId,
     };
     let info = call.engine().topic(&reference).ok_or(missing)?;
-    let id = call.engine().delete_topic(&TopicRef::Id(info.id)).await?;
+    let reference = TopicRef::Id(info.id);
+    let deleted = call.engine().delete_topic(&reference);
+    let id = deadline.wait(call.env(), deleted).await??;
     tracing::info!(topic = %info.name, client_id = call.client_id(), "topic deleted");
     topic.name = Some(info.name.into());
     Ok(id)

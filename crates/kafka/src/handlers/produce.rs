@@ -1,5 +1,5 @@
 //! Produce 3-13: record batches in. The answer comes when they are on stable storage, whatever
-//! `acks` says; with `acks` 0 there is none, and an error closes the connection, as in Kafka.
+//! `acks` says; with `acks` -1 not later than `timeout_ms`, as in Kafka; with `acks` 0 there is none, and an error closes the connection, as in Kafka.
 //!
 //! Versions 0-2 are advertised (old librdkafka switches compression on by that) but refused.
 
@@ -15,6 +15,7 @@ use levada_wire_kafka::messages::{
 use levada_wire_kafka::{ErrorCode, KStr, Reader, Records, Uuid, WireError, Writer};
 
 use crate::call::Call;
+use crate::deadline::Deadline;
 use crate::dispatch::{Done, Handling, Incoming, Outcome};
 use crate::errors::{NO_TRANSACTIONS, Refusal, model_id, of_append, text};
 
@@ -22,6 +23,7 @@ use crate::errors::{NO_TRANSACTIONS, Refusal, model_id, of_append, text};
 const VERSION_MIN: i16 = 3;
 /// The first version that names topics by id.
 const IDS_FROM: i16 = 13;
+const ACKS_ALL: i16 = -1;
 /// With these errors Kafka tells where the log begins: its rules on content refused the batch.
 const TELL_LOG_START: [ErrorCode; 5] = [
     ErrorCode::InvalidRecord,
@@ -37,12 +39,15 @@ pub fn handle(incoming: Incoming) -> Handling {
             return refuse_old(incoming);
         }
         let (call, request) = incoming.decode::<ProduceRequest>()?;
-        let (answer, ticket) = begin(&call, request).await;
+        let (answer, submitted) = begin(&call, request).await;
         Ok(Outcome::Later(Box::pin(async move {
-            answer.settle(&call, ticket).await
+            answer.settle(&call, submitted).await
         })))
     })
 }
+
+/// Records that were taken in; or why none of the request's were.
+type Submitted = Result<AppendTicket, Refusal>;
 
 /// One partition of the answer: refused at once, or at this place among the submitted entries.
 type Slot = Result<usize, Refusal>;
@@ -50,13 +55,18 @@ type Slot = Result<usize, Refusal>;
 /// The answer while its records are on their way.
 struct Answer {
     acks: i16,
+    deadline: Deadline,
     /// Without results.
     response: ProduceResponse,
     slots: Vec<Slot>,
 }
 
 /// Submits what is right; on return its order is fixed.
-async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<AppendTicket>) {
+async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<Submitted>) {
+    let deadline = match request.acks {
+        ACKS_ALL => Deadline::after(call.env(), request.timeout_ms),
+        _ => Deadline::NONE,
+    };
     let refused = refuse_all(&request);
     let (mut entries, mut slots) = (Vec::new(), Vec::new());
     let mut responses = Vec::with_capacity(request.topic_data.len());
@@ -88,6 +98,7 @@ async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<AppendTi
     }
     let answer = Answer {
         acks: request.acks,
+        deadline,
         response: ProduceResponse {
             responses,
             ..Default::default()
@@ -96,7 +107,10 @@ async fn begin(call: &Call, request: ProduceRequest) -> (Answer, Option<AppendTi
     };
     match entries.is_empty() {
         true => (answer, None),
-        false => (answer, Some(call.engine().submit(entries).await)),
+        false => {
+            let submitted = call.engine().submit(entries);
+            (answer, Some(deadline.wait(call.env(), submitted).await))
+        }
     }
 }
 
@@ -144,16 +158,21 @@ fn one_batch(partition: PartitionProduceData) -> Result<(i32, Bytes), Refusal> {
 }
 
 impl Answer {
-    async fn settle(mut self, call: &Call, ticket: Option<AppendTicket>) -> Done {
-        let results = match ticket {
-            Some(ticket) => ticket.await,
-            None => Vec::new(),
+    async fn settle(mut self, call: &Call, submitted: Option<Submitted>) -> Done {
+        let results = match submitted {
+            Some(Ok(ticket)) => self.deadline.wait(call.env(), ticket).await,
+            Some(Err(late)) => Err(late),
+            None => Ok(Vec::new()),
         };
         let mut failed = false;
         let mut slots = self.slots.into_iter();
         for topic in &mut self.response.responses {
             for (partition, slot) in topic.partition_responses.iter_mut().zip(&mut slots) {
-                match slot.map(|at| settled(results.get(at))) {
+                let result = slot.map(|at| match &results {
+                    Ok(results) => settled(results.get(at)),
+                    Err(late) => Err((late.clone(), &[][..])),
+                });
+                match result {
                     Ok(Ok(appended)) => succeed(partition, &appended),
                     Ok(Err((refusal, bad))) => {
                         failed = true;

@@ -3,6 +3,7 @@
 
 mod address;
 mod admin;
+mod deadline;
 mod flow;
 mod groups;
 mod hostile;

@@ -39,8 +39,12 @@ pub async fn start_with(settings: KafkaSettings) -> Service {
 }
 
 pub async fn start_on(settings: KafkaSettings, socket: ListenerSettings) -> Service {
+    let engine = memory_engine(Env::real()).await;
+    serve(engine, settings, socket).await
+}
+
+pub async fn serve(engine: Engine, settings: KafkaSettings, socket: ListenerSettings) -> Service {
     let env = Env::real();
-    let engine = memory_engine(env.clone()).await;
     let socket = Listener::bind(env.clone(), "127.0.0.1:0", socket);
     let socket = socket.await.unwrap();
     let listener = KafkaListener::start(env, engine.clone(), settings, socket);
@@ -63,7 +67,8 @@ impl Service {
 
 pub struct Client {
     pub stream: TcpStream,
-    correlation_id: i32,
+    /// Of the last request.
+    pub correlation_id: i32,
 }
 
 pub fn frame<R: Request>(request: &R, version: i16, correlation_id: i32) -> Bytes {
