@@ -4,5 +4,10 @@
 mod broker;
 mod clients;
 mod correct;
+mod groups;
+mod log;
 mod mutants;
 mod mutations;
+mod records;
+mod script;
+mod topics;

@@ -51,7 +51,7 @@ pub fn check(facts: &Facts<'_>, findings: &mut Findings) {
         let mut ops = reads(facts, part);
         let appends = appends(facts, part, &log);
         let end = ops.iter().map(LogOp::log_end).max().unwrap_or_default();
-        ops.extend(ghosts(facts, part, &appends, end));
+        ops.extend(ghosts(facts, part, &appends, &log, end));
         ops.extend(appends);
         ops.sort_by_key(|op| (op.log_end(), op.is_read(), op.begin));
         check_windows(facts, part, &ops, &log, findings);
@@ -141,18 +141,18 @@ fn reads(facts: &Facts<'_>, part: Part) -> Vec<LogOp> {
 /// Every append that has surely happened, where it stands.
 fn appends(facts: &Facts<'_>, part: Part, log: &Log) -> Vec<LogOp> {
     let mut ops = Vec::new();
+    let mut found: BTreeMap<RecordId, Vec<Offset>> = BTreeMap::new();
+    for (offset, id) in log {
+        found.entry(*id).or_default().push(*offset);
+    }
     for attempts in batches(facts, part).values() {
         let bases: BTreeSet<Offset> = attempts
             .iter()
             .filter_map(|attempt| base(attempt, part))
             .collect();
         let is_sequenced = attempts.iter().any(|attempt| attempt.sequenced.is_some());
-        let first = attempts[0].records.first();
-        let stand = log
-            .iter()
-            .filter(|(_, id)| Some(*id) == first)
-            .map(|(offset, _)| *offset);
-        let mut read: VecDeque<Offset> = stand.filter(|at| !bases.contains(at)).collect();
+        let mut read = begins(attempts[0].records, &found);
+        read.retain(|at| !bases.contains(at));
         if is_sequenced {
             // More than one base is the check `duplicates`'s.
             let acks = attempts
@@ -179,6 +179,17 @@ fn appends(facts: &Facts<'_>, part: Part, log: &Log) -> Vec<LogOp> {
         }
     }
     ops
+}
+
+/// Where a batch begins, by the word of whoever read any of its records; ascending.
+fn begins(batch: &[RecordId], found: &BTreeMap<RecordId, Vec<Offset>>) -> VecDeque<Offset> {
+    let records = batch.iter().zip(0_i64..);
+    let all = records.flat_map(|(id, nth)| {
+        let offsets = found.get(id).into_iter().flatten();
+        offsets.map(move |offset| Offset(offset.0 - nth))
+    });
+    let all: BTreeSet<Offset> = all.filter(|begin| *begin >= Offset::ZERO).collect();
+    all.into_iter().collect()
 }
 
 fn op(attempt: &Append<'_>, base: Offset, begin: usize, end: usize) -> LogOp {
@@ -224,7 +235,7 @@ fn batches<'f, 'a>(facts: &'f Facts<'a>, part: Part) -> Batches<'f, 'a> {
 
 /// Records that nobody ever read, at offsets that nobody ever read: no more of them than produces
 /// without an answer can have left.
-fn ghosts(facts: &Facts<'_>, part: Part, appends: &[LogOp], end: Offset) -> Vec<LogOp> {
+fn ghosts(facts: &Facts<'_>, part: Part, appends: &[LogOp], log: &Log, end: Offset) -> Vec<LogOp> {
     let placed: BTreeSet<usize> = appends.iter().filter_map(|op| op.call).collect();
     let (placed, batches) = (&placed, batches(facts, part));
     let unplaced = batches.iter().flat_map(|((sequenced, _), attempts)| {
@@ -243,15 +254,12 @@ fn ghosts(facts: &Facts<'_>, part: Part, appends: &[LogOp], end: Offset) -> Vec<
     });
     let mut begins: Vec<usize> = begins.collect();
     begins.sort_unstable();
-    let covered: Vec<(Offset, Offset)> = appends
-        .iter()
-        .map(|op| (begin_of(op), op.log_end()))
-        .collect();
-    let last = covered.iter().map(|(_, end)| *end).fold(end, Offset::max);
+    let covered = appends.iter().map(|op| (begin_of(op), op.log_end()));
+    let covered: BTreeMap<Offset, Offset> = covered.collect();
+    let last = covered.values().copied().fold(end, Offset::max);
     let is_hole = |offset: &Offset| {
-        !covered
-            .iter()
-            .any(|(from, until)| (*from..*until).contains(offset))
+        let batch = covered.range(..=offset).next_back();
+        batch.is_none_or(|(_, until)| until <= offset) && !log.contains_key(offset)
     };
     let holes = (0..last.0).map(Offset).filter(is_hole);
     let ghost = |(base, begin)| LogOp {

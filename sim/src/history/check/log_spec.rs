@@ -74,7 +74,8 @@ pub fn search(ops: &[LogOp], log_end: Offset, log: &Rc<BTreeMap<Offset, RecordId
     let search = Rc::new(RefCell::new(Search::default()));
     let state = Log {
         ops: ops.to_vec().into(),
-        before: Rc::clone(log),
+        log: Rc::clone(log),
+        begin: log_end,
         end: log_end,
         appended: BTreeMap::new(),
         done: 0,
@@ -145,8 +146,9 @@ struct Search {
 #[derive(Clone, Debug)]
 struct Log {
     ops: Rc<[LogOp]>,
-    /// What stood there before the window.
-    before: Rc<BTreeMap<Offset, RecordId>>,
+    /// What is known of the log; it stood there before the window as far as `begin`.
+    log: Rc<BTreeMap<Offset, RecordId>>,
+    begin: Offset,
     end: Offset,
     appended: BTreeMap<Offset, Vec<RecordId>>,
     /// A bit for each call that has had its effect. It decides the whole state, since each append
@@ -169,9 +171,11 @@ impl Log {
     }
 
     fn at(&self, offset: Offset) -> Option<RecordId> {
-        let batch = self.appended.range(..=offset).next_back();
-        let here = batch.and_then(|(base, records)| records.get((offset.0 - base.0) as usize));
-        here.or_else(|| self.before.get(&offset)).copied()
+        if offset < self.begin {
+            return self.log.get(&offset).copied();
+        }
+        let (base, records) = self.appended.range(..=offset).next_back()?;
+        records.get((offset.0 - base.0) as usize).copied()
     }
 }
 
