@@ -164,6 +164,39 @@ fn a_deleted_group_or_topic_has_nothing_committed() {
 }
 
 #[test]
+fn the_last_reading_asks_for_each_committed_offset() {
+    let script = Script::new(Retention::Keep);
+    script.commit(1, 0);
+    script.audit();
+    script.breaks(&["committed"]);
+    script.committed(Some(0));
+    script.holds();
+}
+
+#[test]
+fn a_deleted_group_begins_its_generations_again() {
+    let delete = || Op::DeleteGroup {
+        group: GROUP.into(),
+    };
+    let script = script();
+    script.commit(5, 0);
+    script.join(0, 6, vec![p0()]);
+    script.ok(delete(), Answer::Done);
+    script.commit(1, 0);
+    script.join(0, 2, vec![p0()]);
+    script.holds();
+    script.commit(1, 0);
+    script.breaks(&["groups"]);
+    // What was told before the deletion still counts among itself.
+    let script = self::script();
+    script.commit(5, 0);
+    script.join(0, 6, vec![p0()]);
+    script.commit(5, 0);
+    script.unknown(delete());
+    script.breaks(&["groups"]);
+}
+
+#[test]
 fn a_partition_has_one_member_in_a_generation() {
     let script = script();
     script.join(0, 1, vec![p0()]);

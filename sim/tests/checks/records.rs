@@ -245,6 +245,17 @@ fn a_sequence_left_out_is_found() {
 }
 
 #[test]
+fn a_batch_that_follows_is_not_out_of_order() {
+    let script = script();
+    script.ok(sequenced(0, 0, &[1]), appended(0));
+    script.unknown(sequenced(0, 1, &[2]));
+    script.refused(sequenced(0, 2, &[3]), ErrorCode::OutOfOrderSequenceNumber);
+    script.holds();
+    script.refused(sequenced(0, 1, &[2]), ErrorCode::OutOfOrderSequenceNumber);
+    script.breaks(&["order"]);
+}
+
+#[test]
 fn a_fenced_epoch_does_not_write() {
     let script = script();
     script.ok(sequenced(1, 0, &[1]), appended(0));

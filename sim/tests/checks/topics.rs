@@ -117,6 +117,32 @@ fn a_name_that_may_mean_two_topics_says_nothing_about_either() {
     assert_eq!(check_all(&script.recorder.history()).ambiguous, 1);
 }
 
+/// The same of what would be held against the topic if it were certain.
+#[test]
+fn what_may_have_meant_a_topic_is_tolerated() {
+    let at = place("t", None, 0);
+    let script = script();
+    script.append(0, &[1, 2]);
+    let trim = script.invoke(Op::DeleteRecords {
+        at: at.clone(),
+        before: Offset(1),
+    });
+    let commit = script.invoke(Op::Commit {
+        group: GROUP.into(),
+        generation: None,
+        at,
+        offset: Offset(1),
+    });
+    script.commit(1, 0);
+    script.unknown(delete(None));
+    script.unknown(create());
+    script.recorder.ok(trim, Answer::At(Offset(1)));
+    script.recorder.ok(commit, Answer::Done);
+    script.end(End::Earliest, 1);
+    script.committed(Some(0));
+    script.holds();
+}
+
 #[test]
 fn nothing_else_is_deleted() {
     let script = script();

@@ -9,6 +9,8 @@
 //! A read counts as an acknowledgement of what it returned, where only one commit can have written
 //! it: a later read does not go behind it.
 //!
+//! After [`Note::Audit`] each committed offset is fetched once more.
+//!
 //! Tolerated: a commit whose end is open may have its effect at any later moment. A deletion of the
 //! group, or of the topic, writes "nothing". (Offsets expire only with their group unused for
 //! `offsets.retention.minutes`, which is longer than a run.)
@@ -60,6 +62,12 @@ fn check_register(facts: &Facts<'_>, group: &str, part: Part, findings: &mut Fin
     // In the order of their answers: what one has seen counts for those that begin later.
     let mut reads: Vec<_> = reads.collect();
     reads.sort_unstable();
+    if let Some(audit) = facts.audit {
+        let asked = reads
+            .iter()
+            .any(|(_, call, _)| facts.calls[*call].invoked > audit);
+        check_audit(facts, group, part, &writes, asked, audit, findings);
+    }
     for (answered, index, value) in reads {
         findings.look();
         let begin = facts.calls[index].invoked;
@@ -97,6 +105,32 @@ fn check_register(facts: &Facts<'_>, group: &str, part: Part, findings: &mut Fin
     }
 }
 
+fn check_audit(
+    facts: &Facts<'_>,
+    group: &str,
+    part: Part,
+    writes: &[Write],
+    asked: bool,
+    audit: usize,
+    findings: &mut Findings,
+) {
+    let mut calls = writes.iter().filter_map(|write| write.call);
+    let commit = calls.find(|call| {
+        let call = &facts.calls[*call];
+        matches!(call.op, Op::Commit { .. }) && call.effect() == Effect::Happened
+    });
+    let may_go = facts.topics.all[part.topic].dying < usize::MAX;
+    if let Some(commit) = commit.filter(|_| !asked && !may_go) {
+        let mut events = facts.events(commit);
+        events.push(audit);
+        let place = facts.topics.name(part);
+        findings.violation(
+            format!("group {group} has committed in {place}, the last reading did not ask for it"),
+            events,
+        );
+    }
+}
+
 /// Everything that may set the register, the beginning first.
 fn writes(facts: &Facts<'_>, group: &str, part: Part) -> Vec<Write> {
     let beginning = Write {
@@ -106,35 +140,37 @@ fn writes(facts: &Facts<'_>, group: &str, part: Part) -> Vec<Write> {
         call: None,
     };
     let set = facts.calls.iter().enumerate().filter_map(|(index, call)| {
-        let value = written(facts, call, group, part)?;
+        let (value, is_certain) = written(facts, call, group, part)?;
         (call.effect() != Effect::Never).then(|| Write {
             value,
             begin: call.invoked,
-            end: call.end(),
+            end: if is_certain { call.end() } else { usize::MAX },
             call: Some(index),
         })
     });
     std::iter::once(beginning).chain(set).collect()
 }
 
-/// What a call sets the register to, if it does.
-fn written(facts: &Facts<'_>, call: &Call<'_>, group: &str, part: Part) -> Option<Option<Offset>> {
+/// What a call sets the register to, if it does, and whether it surely means this one.
+fn written(
+    facts: &Facts<'_>,
+    call: &Call<'_>,
+    group: &str,
+    part: Part,
+) -> Option<(Option<Offset>, bool)> {
     let topic = &facts.topics.all[part.topic];
     match call.op {
         Op::Commit {
-            group: of,
-            offset,
-            at,
-            ..
-        } if of == group => {
-            let same = call.part.map(|own| own == part);
-            let may_be = at.partition == part.partition && at.topic.name == topic.name;
-            same.unwrap_or(may_be).then_some(Some(*offset))
+            group: of, offset, ..
+        } if of == group && facts.may_mean(call, part) => {
+            Some((Some(*offset), call.part.is_some()))
         }
-        Op::DeleteGroup { group: of } if of == group => Some(None),
+        Op::DeleteGroup { group: of } if of == group => Some((None, true)),
         Op::DeleteTopic { topic: named } => {
+            let is_dead = topic.dead == Some(call.end());
             let same = named.id.map(|id| topic.id == Some(id));
-            same.unwrap_or(named.name == topic.name).then_some(None)
+            same.unwrap_or(named.name == topic.name)
+                .then_some((None, is_dead))
         }
         _ => None,
     }

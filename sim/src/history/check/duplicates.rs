@@ -61,11 +61,7 @@ pub fn check(facts: &Facts<'_>, findings: &mut Findings) {
 fn allowed(facts: &Facts<'_>, part: Part) -> BTreeMap<RecordId, usize> {
     let mut sequences: BTreeMap<RecordId, BTreeSet<Sequenced>> = BTreeMap::new();
     let mut plain: BTreeMap<RecordId, usize> = BTreeMap::new();
-    for append in facts
-        .appends
-        .iter()
-        .filter(|append| facts.may_mean(append, part))
-    {
+    for append in facts.appends_perhaps_of(part) {
         if facts.calls[append.call].effect() == Effect::Never {
             continue;
         }

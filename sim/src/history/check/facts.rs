@@ -103,15 +103,22 @@ impl<'a> Facts<'a> {
         calls.filter(move |(_, call)| call.part == Some(part))
     }
 
-    /// Whether a produce may have gone to a partition: also where its name leaves that open.
-    pub fn may_mean(&self, append: &Append<'_>, part: Part) -> bool {
-        match append.part {
-            Some(own) => own == part,
-            None => calls::place_of(self.calls[append.call].op).is_some_and(|place| {
+    /// Whether a call may have gone to a partition: also where its name leaves that open.
+    pub fn may_mean(&self, call: &Call<'_>, part: Part) -> bool {
+        match (call.part, calls::place_of(call.op)) {
+            (Some(own), _) => own == part,
+            (None, Some(place)) => {
                 place.partition == part.partition
                     && place.topic.name == self.topics.all[part.topic].name
-            }),
+            }
+            (None, None) => false,
         }
+    }
+
+    /// The produces that may have gone to a partition.
+    pub fn appends_perhaps_of(&self, part: Part) -> impl Iterator<Item = &Append<'a>> {
+        let all = self.appends.iter();
+        all.filter(move |append| self.may_mean(&self.calls[append.call], part))
     }
 
     /// A partition's log, as far as anybody told it; of several words about an offset the first.
@@ -173,7 +180,8 @@ impl<'a> Facts<'a> {
 
     /// How far DeleteRecords calls that were invoked before an event may have moved the log start.
     pub fn asked_to_trim(&self, part: Part, event: usize) -> Offset {
-        let calls = self.calls_of(part).filter_map(|(_, call)| match call.op {
+        let calls = self.calls.iter().filter(|call| self.may_mean(call, part));
+        let calls = calls.filter_map(|call| match call.op {
             // A negative offset stands for the high watermark.
             Op::DeleteRecords { before, .. } if before.0 < 0 => Some((call, Offset(i64::MAX))),
             Op::DeleteRecords { before, .. } => Some((call, *before)),

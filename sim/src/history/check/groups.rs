@@ -6,16 +6,18 @@
 //! - A commit with generation `n` is not accepted when it is sent after anybody was told a later
 //!   generation: a member that was left behind does not write.
 //!
-//! Tolerated: nothing is said about a group that somebody asked to delete, since its generations
-//! may begin again. A group in which nothing is committed may be forgotten while it has no member;
+//! Tolerated: when somebody asks to delete a group its generations may begin again, so what was
+//! told before the first deletion and after the last are held against each other only among
+//! themselves, and what lies between not at all. A group in which nothing is committed may be forgotten while it has no member;
 //! its generations are compared only from its first acknowledged commit on.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use levada_model::Offset;
 
 use super::bounds::Bounds;
-use super::calls::Effect;
+use super::calls::{Call, Effect};
 use super::facts::Facts;
 use super::{Findings, commits};
 use crate::history::*;
@@ -30,19 +32,34 @@ struct Joined<'a> {
 
 pub fn check(facts: &Facts<'_>, findings: &mut Findings) {
     for group in commits::names(facts) {
-        let deletes = |op: &Op| matches!(op, Op::DeleteGroup { group: of } if of == group);
-        let mut calls = facts.calls.iter();
-        if calls.any(|call| deletes(call.op) && call.effect() != Effect::Never) {
-            continue;
+        for era in eras(facts, group) {
+            let joined = joined(facts, group, &era);
+            check_assignments(facts, group, &joined, findings);
+            check_generations(facts, group, &joined, &era, findings);
         }
-        let joined = joined(facts, group);
-        check_assignments(facts, group, &joined, findings);
-        check_generations(facts, group, &joined, findings);
     }
 }
 
-fn joined<'a>(facts: &Facts<'a>, group: &str) -> Vec<Joined<'a>> {
+/// The events before the first deletion of a group, and those after the last.
+fn eras(facts: &Facts<'_>, group: &str) -> [Range<usize>; 2] {
+    let deletes = facts.calls.iter().filter(|call| {
+        matches!(call.op, Op::DeleteGroup { group: of } if of == group)
+            && call.effect() != Effect::Never
+    });
+    let (begins, ends): (Vec<usize>, Vec<usize>) =
+        deletes.map(|call| (call.invoked, call.end())).unzip();
+    let first = begins.into_iter().min().unwrap_or(usize::MAX);
+    let last = ends.into_iter().max().unwrap_or(usize::MAX);
+    [0..first, last..usize::MAX]
+}
+
+fn is_within(call: &Call<'_>, era: &Range<usize>) -> bool {
+    era.contains(&call.invoked) && era.contains(&call.answered())
+}
+
+fn joined<'a>(facts: &Facts<'a>, group: &str, era: &Range<usize>) -> Vec<Joined<'a>> {
     let calls = facts.calls.iter().enumerate();
+    let calls = calls.filter(|(_, call)| is_within(call, era));
     let joined = calls.filter_map(|(index, call)| match (call.op, call.answer()?) {
         (
             Op::Join { group: of },
@@ -89,20 +106,19 @@ fn check_generations(
     facts: &Facts<'_>,
     group: &str,
     joined: &[Joined<'_>],
+    era: &Range<usize>,
     findings: &mut Findings,
 ) {
-    let commits = facts
-        .calls
-        .iter()
-        .enumerate()
-        .filter_map(|(index, call)| match call.op {
-            Op::Commit {
-                group: of,
-                generation,
-                ..
-            } if of == group && call.answer().is_some() => Some((index, *generation)),
-            _ => None,
-        });
+    let calls = facts.calls.iter().enumerate();
+    let calls = calls.filter(|(_, call)| is_within(call, era));
+    let commits = calls.filter_map(|(index, call)| match call.op {
+        Op::Commit {
+            group: of,
+            generation,
+            ..
+        } if of == group && call.answer().is_some() => Some((index, *generation)),
+        _ => None,
+    });
     let commits: Vec<_> = commits.collect();
     let first = commits
         .iter()

@@ -215,11 +215,7 @@ type Batches<'f, 'a> = BTreeMap<(Option<Sequenced>, RecordId), Vec<&'f Append<'a
 
 fn batches<'f, 'a>(facts: &'f Facts<'a>, part: Part) -> Batches<'f, 'a> {
     let mut batches = Batches::new();
-    for append in facts
-        .appends
-        .iter()
-        .filter(|append| facts.may_mean(append, part))
-    {
+    for append in facts.appends_perhaps_of(part) {
         let Some(first) = append.records.first() else {
             continue;
         };

@@ -6,6 +6,8 @@
 //! - Batches of one idempotent producer stand in the order of their sequences (which wrap from
 //!   `i32::MAX` to 0), with none left out where the log between them is known; and batches of a
 //!   higher epoch stand behind all of a lower one: a fenced producer writes no more.
+//! - A batch whose sequence follows one that was acknowledged before is not refused as out of
+//!   order: the broker has forgotten none.
 //!
 //! Tolerated: a retried batch counts from its first attempt on, since that one may have left it.
 //! Several attempts of a plain batch may stand several times, each time whole.
@@ -13,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use levada_model::{Offset, ProducerId};
+use levada_wire_kafka::ErrorCode;
 
 use super::Findings;
 use super::bounds::Bounds;
@@ -32,6 +35,34 @@ pub fn check(facts: &Facts<'_>, findings: &mut Findings) {
         check_batches(facts, part, &log, findings);
         check_acknowledged(facts, part, findings);
         check_producers(facts, part, &log, findings);
+        check_refused(facts, part, findings);
+    }
+}
+
+fn check_refused(facts: &Facts<'_>, part: Part, findings: &mut Findings) {
+    let code = Some(ErrorCode::OutOfOrderSequenceNumber.code());
+    for append in facts.appends_of(part) {
+        let call = &facts.calls[append.call];
+        let Some(own) = append.sequenced.filter(|_| call.refusal() == code) else {
+            continue;
+        };
+        findings.look();
+        let precedes = |other: &&Append<'_>| {
+            let next = other.sequenced.map(|of| Sequenced {
+                base: of.base.plus(other.records.len() as u32),
+                ..of
+            });
+            next == Some(own)
+                && other.base.is_some()
+                && facts.calls[other.call].answered() < call.invoked
+        };
+        if let Some(before) = facts.appends_of(part).find(precedes) {
+            let place = facts.topics.name(part);
+            findings.violation(
+                format!("{place}: a batch is out of order, the one before it was acknowledged"),
+                facts.events_of_both(before.call, append.call),
+            );
+        }
     }
 }
 
@@ -183,11 +214,7 @@ fn placed(
         .map(|(offset, seen)| (seen.id, *offset))
         .collect();
     let mut batches: BTreeMap<Sequenced, Placed> = BTreeMap::new();
-    for append in facts
-        .appends
-        .iter()
-        .filter(|append| facts.may_mean(append, part))
-    {
+    for append in facts.appends_perhaps_of(part) {
         // Any record of the batch tells where it begins.
         let known = append.records.iter().zip(0_i64..);
         let mut begins = known.filter_map(|(id, nth)| Some(Offset(at.get(id)?.0 - nth)));

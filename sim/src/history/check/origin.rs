@@ -54,7 +54,9 @@ fn contradiction(
     if writers.is_empty() {
         return Some(("was written by nobody", Vec::new()));
     }
-    let here = writers.iter().filter(|append| facts.may_mean(append, part));
+    let here = writers
+        .iter()
+        .filter(|append| facts.may_mean(&facts.calls[append.call], part));
     let here: Vec<&Append<'_>> = here.copied().collect();
     if here.is_empty() {
         return Some(("was written to another partition or topic", events(writers)));

@@ -103,10 +103,7 @@ impl Most {
         // One batch with a sequence is appended once, whichever attempt it is.
         let mut is_new =
             |append: &&Append<'_>| append.sequenced.is_none_or(|own| batches.insert(own));
-        let appends = facts
-            .appends
-            .iter()
-            .filter(|append| facts.may_mean(append, part));
+        let appends = facts.appends_perhaps_of(part);
         let effective = appends.filter(|append| facts.calls[append.call].effect() != Effect::Never);
         let mut count = 0;
         let counts = effective.filter(&mut is_new).map(|append| {

@@ -4,9 +4,9 @@ use levada_model::Offset;
 use levada_sim::history::*;
 use levada_wire_kafka::ErrorCode;
 
-use super::{Done, Edit, Fetched, Mutation};
+use super::{Ack, Done, Edit, Fetched, Mutation};
 
-pub const MUTATIONS: [Mutation; 24] = [
+pub const MUTATIONS: [Mutation; 25] = [
     ("an acknowledged record is passed over", "kept", drop_middle),
     (
         "the last acknowledged record is not found",
@@ -42,6 +42,7 @@ pub const MUTATIONS: [Mutation; 24] = [
         swap_sequences,
     ),
     ("a producer's sequence is left out", "order", skip_sequence),
+    ("a batch that follows is out of order", "order", refuse_next),
     ("a fenced epoch writes", "order", old_epoch),
     ("a later batch gets an earlier offset", "order", swap_bases),
     ("one offset is read as two records", "reads", reread),
@@ -316,6 +317,25 @@ fn is_last_of_whole(edit: &Edit, done: &Done) -> bool {
             } => at != place || of.producer != own.producer || of.base <= own.base,
             _ => true,
         })
+}
+
+fn refuse_next(edit: &mut Edit) -> Option<()> {
+    let acks = edit.acks();
+    let follows = |(done, at, sequenced, ..): &&Ack| {
+        let before = |(first, of, own, records, _): &Ack| {
+            let next = own.map(|own| Sequenced {
+                base: own.base.plus(records.len() as u32),
+                ..own
+            });
+            of == at && next.is_some() && next == *sequenced && first.returned < done.invoked
+        };
+        acks.iter().any(before)
+    };
+    let fitting = acks.iter().filter(follows).cloned().collect();
+    let (done, ..) = edit.pick(fitting)?;
+    let code = ErrorCode::OutOfOrderSequenceNumber.code();
+    edit.set_outcome(&done, Outcome::Refused(code));
+    Some(())
 }
 
 /// The earlier of two batches gets a later epoch.
