@@ -4,6 +4,7 @@
 //! crate of the broker, so that it still runs when one of them does not compile.
 #![allow(clippy::disallowed_methods)]
 
+mod backends;
 mod bench;
 mod broker;
 mod interop;
@@ -41,6 +42,8 @@ enum Chore {
     Diff(proofs::DiffOptions),
     /// Apache Kafka's message classes against our codec
     Oracle,
+    /// The ports' conformance suites on SeaweedFS and PostgreSQL, killed in the middle
+    Backends(backends::Options),
     /// The same load on Levada and on Apache Kafka, in turns: figures into bench/
     Bench(bench::Options),
     /// kill -9 under load, every promise checked after each restart
@@ -65,6 +68,7 @@ fn main() {
         Chore::Interop(options) => interop::run(&options),
         Chore::Diff(options) => proofs::diff(&options),
         Chore::Oracle => proofs::oracle(),
+        Chore::Backends(options) => backends::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),

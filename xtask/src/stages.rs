@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use crate::backends;
 use crate::broker::Kind;
 use crate::interop;
 use crate::process;
@@ -44,6 +45,11 @@ pub const ALL: &[Stage] = &[
         name: "unit",
         about: "every Rust test of the workspace",
         run: unit,
+    },
+    Stage {
+        name: "backends",
+        about: "the ports' conformance suites on real servers",
+        run: backends,
     },
     Stage {
         name: "build",
@@ -137,6 +143,10 @@ fn unit(_: &Options) -> Result<Tally> {
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+fn backends(_: &Options) -> Result<Tally> {
+    backends::run(&backends::Options::default())
 }
 
 fn build(_: &Options) -> Result<Tally> {

