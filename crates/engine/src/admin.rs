@@ -193,7 +193,7 @@ impl Engine {
         match self
             .inner
             .sequencer
-            .propose(command, Urgency::Reserve)
+            .propose(command, Urgency::Reclaim)
             .await?
         {
             Reply::LogStarts(starts) => match starts.as_slice() {
@@ -307,12 +307,12 @@ impl Engine {
     }
 
     async fn change(&self, command: Command) -> Result<TopicId, AdminError> {
-        match self
-            .inner
-            .sequencer
-            .propose(command, Urgency::Reserve)
-            .await?
-        {
+        // Deletes and shorter retention make room.
+        let urgency = match command {
+            Command::CreateTopic { .. } => Urgency::Reserve,
+            _ => Urgency::Reclaim,
+        };
+        match self.inner.sequencer.propose(command, urgency).await? {
             Reply::Topic(result) => Ok(result?),
             other => unreachable!("a topic command is answered as such, not by {other:?}"),
         }

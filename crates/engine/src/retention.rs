@@ -72,7 +72,7 @@ impl Inner {
             let command = Command::AdvanceLogStart {
                 moves: moves.to_vec(),
             };
-            match self.sequencer.propose(command, Urgency::Reserve).await {
+            match self.sequencer.propose(command, Urgency::Reclaim).await {
                 Ok(_) => add(&self.metrics.retention_moves, moves.len() as u64),
                 Err(error) => {
                     tracing::warn!(%error, "retention could not move log starts; tried again later");
@@ -99,7 +99,7 @@ impl Inner {
             return Ok(());
         };
         let bytes = bytes::Bytes::from(index_run::encode(&entries));
-        let (extent, ticket) = self.stage(vec![bytes], Urgency::Reserve, false)?;
+        let (extent, ticket) = self.stage(vec![bytes], Urgency::Reclaim, false)?;
         let run = IndexRun {
             first: first.base,
             end: last.end(),
@@ -114,7 +114,7 @@ impl Inner {
         let answer = self.sequencer.submit(Proposal {
             command: Command::SpillIndex(SpillIndex { partition: id, run }),
             tickets: vec![ticket],
-            urgency: Urgency::Reserve,
+            urgency: Urgency::Reclaim,
         });
         let answer = answer.await;
         self.staged.settled(extent.segment);
@@ -164,6 +164,13 @@ impl Inner {
                 Err(error) => {
                     tracing::warn!(%error, %segment, "a segment was not released; tried again later")
                 }
+            }
+        }
+        if self.sequencer.waits_for_a_command() {
+            // On a full disk nothing else may come that begins the snapshot.
+            let nothing = Command::AdvanceLogStart { moves: Vec::new() };
+            if let Err(error) = self.sequencer.propose(nothing, Urgency::Reclaim).await {
+                tracing::warn!(%error, "no snapshot that makes room; tried again later");
             }
         }
     }

@@ -30,6 +30,8 @@ struct Stragglers {
 /// What was staged for one command.
 #[derive(Default)]
 struct Again {
+    /// On a full disk the reserve pays: more comes back than it gives.
+    urgency: Urgency,
     tickets: Vec<Ticket>,
     places: Vec<Extent>,
 }
@@ -37,11 +39,29 @@ struct Again {
 /// Why a straggler stays where it is, for the log.
 type Outcome = Result<(), String>;
 
+impl Again {
+    fn new(urgency: Urgency) -> Again {
+        Again {
+            urgency,
+            ..Again::default()
+        }
+    }
+}
+
 impl Inner {
-    /// One round: nothing while the disk holds at most 1.5 times the live bytes plus the slack.
+    /// One round: nothing while the disk holds at most 1.5 times the live bytes plus the slack. On a
+    /// full disk every sparse segment is due, as far as the reserve can pay for it.
     pub async fn rewrite(&self, stored: &[StoredSegment]) {
-        let slack = self.settings.disk_slack_bytes;
-        let sparse = self.sequencer.read(|state| choose(state, stored, slack));
+        let room = self.journal.reclaim_bytes_max();
+        let (slack, urgency) = match room {
+            u64::MAX => (Some(self.settings.disk_slack_bytes), Urgency::Normal),
+            _ => (None, Urgency::Reclaim),
+        };
+        // Blocks, index runs and commands take their part too.
+        let budget = ROUND_BYTES_MAX.min(room / 2);
+        let sparse = self
+            .sequencer
+            .read(|state| choose(state, stored, slack, budget));
         if sparse.is_empty() {
             return;
         }
@@ -53,9 +73,10 @@ impl Inner {
         loop {
             let look = |state: &State| find(state, after.as_deref(), &sparse);
             let (found, next) = self.sequencer.read(look);
-            let mut outcome = self.move_entries(found.entries).await;
+            let mut outcome = self.move_entries(found.entries, urgency).await;
             for (partition, run) in found.runs {
-                outcome = outcome.and(self.rewrite_run(partition, &run, &sparse).await);
+                let again = Again::new(urgency);
+                outcome = outcome.and(self.rewrite_run(partition, &run, &sparse, again).await);
             }
             if let Err(why) = outcome {
                 tracing::warn!(
@@ -70,7 +91,11 @@ impl Inner {
         }
     }
 
-    async fn move_entries(&self, entries: Vec<(PartitionId, IndexEntry)>) -> Outcome {
+    async fn move_entries(
+        &self,
+        entries: Vec<(PartitionId, IndexEntry)>,
+        urgency: Urgency,
+    ) -> Outcome {
         let mut outcome = Ok(());
         let mut group = Vec::new();
         let mut bytes = 0;
@@ -78,14 +103,14 @@ impl Inner {
             bytes += entry.1.extent.length as usize;
             group.push(entry);
             if bytes >= limits::SEGMENT_BYTES_TARGET {
-                outcome = outcome.and(self.move_group(std::mem::take(&mut group)).await);
+                outcome = outcome.and(self.move_group(std::mem::take(&mut group), urgency).await);
                 bytes = 0;
             }
         }
-        outcome.and(self.move_group(group).await)
+        outcome.and(self.move_group(group, urgency).await)
     }
 
-    async fn move_group(&self, group: Vec<(PartitionId, IndexEntry)>) -> Outcome {
+    async fn move_group(&self, group: Vec<(PartitionId, IndexEntry)>, urgency: Urgency) -> Outcome {
         let mut pieces = Vec::new();
         let mut moves = Vec::new();
         let mut length = 0;
@@ -101,7 +126,7 @@ impl Inner {
         if moves.is_empty() {
             return Ok(());
         }
-        let mut again = Again::default();
+        let mut again = Again::new(urgency);
         let at = self.stage_again(pieces, &mut again)?;
         let moves = moves
             .into_iter()
@@ -123,8 +148,8 @@ impl Inner {
         partition: PartitionId,
         run: &IndexRun,
         sparse: &BTreeSet<SegmentId>,
+        mut again: Again,
     ) -> Outcome {
-        let mut again = Again::default();
         let command = self.stage_run(partition, run, sparse, &mut again).await;
         match command {
             Ok(Some(command)) => {
@@ -180,7 +205,7 @@ impl Inner {
     }
 
     fn stage_again(&self, pieces: Vec<Bytes>, again: &mut Again) -> Result<Extent, String> {
-        let staged = self.stage(pieces, Urgency::Normal, false);
+        let staged = self.stage(pieces, again.urgency, false);
         let (extent, ticket) = staged.map_err(|error| error.to_string())?;
         add(&self.metrics.bytes_rewritten, extent.length.into());
         again.tickets.push(ticket);
@@ -203,7 +228,7 @@ impl Inner {
         let answer = self.sequencer.submit(Proposal {
             command,
             tickets,
-            urgency: Urgency::Reserve,
+            urgency: Urgency::Reclaim,
         });
         let answer = answer.await;
         self.settle_places(places);
@@ -216,25 +241,34 @@ impl Inner {
     }
 }
 
-/// The sparsest segments, as many as bring the disk back under its bound. `stored` leaves out the
-/// segment that is being written.
-fn choose(state: &State, stored: &[StoredSegment], slack: u64) -> BTreeSet<SegmentId> {
+/// The sparsest segments, as many as bring the disk back under its bound (without a slack: all that
+/// there are), and no more live bytes than the budget. `stored` leaves out the segment that is being
+/// written.
+fn choose(
+    state: &State,
+    stored: &[StoredSegment],
+    slack: Option<u64>,
+    mut budget: u64,
+) -> BTreeSet<SegmentId> {
     let live = |segment| state.segment(segment).map_or(0, |held| held.live_bytes);
     let stored_bytes: u64 = stored.iter().map(|segment| segment.stored_bytes).sum();
     let live_bytes: u64 = stored.iter().map(|segment| live(segment.segment)).sum();
-    let bound = live_bytes + live_bytes / 2 + slack;
-    let mut excess = stored_bytes.saturating_sub(bound);
+    let mut excess = slack.map_or(u64::MAX, |slack| {
+        stored_bytes.saturating_sub(live_bytes + live_bytes / 2 + slack)
+    });
     let mut sparse: Vec<_> = stored
         .iter()
         .map(|segment| (live(segment.segment), segment.stored_bytes, segment.segment))
         .filter(|(live, stored, _)| *live > 0 && live * 2 < *stored)
         .collect();
     sparse.sort_unstable_by_key(|(live, stored, _)| live * 1000 / stored.max(&1));
-    let mut budget = ROUND_BYTES_MAX;
     let mut chosen = BTreeSet::new();
     for (live, stored, segment) in sparse {
-        if excess == 0 || live > budget {
+        if excess == 0 {
             break;
+        }
+        if live > budget {
+            continue;
         }
         budget -= live;
         excess = excess.saturating_sub(stored - live);

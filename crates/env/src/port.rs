@@ -69,11 +69,14 @@ impl Future for Ticket {
     }
 }
 
-/// Whether a write may use the reserve that a full disk leaves for what makes room or keeps place:
-/// retention, deletes, offset commits.
+/// Whether a write may use the reserve that a full disk leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Urgency {
+    /// None of it.
     #[default]
     Normal,
+    /// Half of it: what keeps place, such as offset commits.
     Reserve,
+    /// All of it: what makes room, such as deletes and retention.
+    Reclaim,
 }

@@ -189,6 +189,10 @@ impl Journal for FaultJournal {
         self.inner.delete(segment)
     }
 
+    fn reclaim_bytes_max(&self) -> u64 {
+        self.inner.reclaim_bytes_max()
+    }
+
     fn list(&self) -> PortFuture<'_, Vec<StoredSegment>> {
         self.inner.list()
     }

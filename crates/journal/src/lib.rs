@@ -50,6 +50,12 @@ pub trait Journal: Send + Sync + 'static {
     /// Lets a segment go that nothing names any longer. Idempotent.
     fn delete(&self, segment: SegmentId) -> PortFuture<'_, ()>;
 
+    /// How many bytes may be staged with [`Urgency::Reclaim`] in order to make room, by rewriting
+    /// what is left of sparse segments. `u64::MAX` while storage has room.
+    fn reclaim_bytes_max(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Every stored segment that this journal may delete, in order: its own and those of journals
     /// that were opened before it on the same storage, never those of a later one.
     fn list(&self) -> PortFuture<'_, Vec<StoredSegment>>;

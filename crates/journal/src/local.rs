@@ -31,6 +31,7 @@ impl Journal for LocalJournal {
         let priority = match urgency {
             Urgency::Normal => Priority::Normal,
             Urgency::Reserve => Priority::Reserve,
+            Urgency::Reclaim => Priority::Reclaim,
         };
         let appended = self
             .wal
@@ -60,6 +61,10 @@ impl Journal for LocalJournal {
     fn delete(&self, segment: SegmentId) -> PortFuture<'_, ()> {
         self.wal.release(segment);
         Box::pin(async { Ok(()) })
+    }
+
+    fn reclaim_bytes_max(&self) -> u64 {
+        self.wal.reclaim_bytes_max()
     }
 
     fn list(&self) -> PortFuture<'_, Vec<StoredSegment>> {

@@ -17,7 +17,7 @@ use levada_model::LogPosition;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::{SequencerSettings, command_log::CommandLog, commit_loop};
+use crate::{SequencerSettings, command_log::CommandLog, commit_loop, snapshots};
 
 /// Why a proposal has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -184,6 +184,11 @@ impl Sequencer {
     /// those without whom commands can no longer be proposed.
     pub fn fail(&self, why: &str) {
         commit_loop::fail_proposals(&self.inner, why);
+    }
+
+    /// Whether a full disk waits for a snapshot, which only a command begins: propose one.
+    pub fn waits_for_a_command(&self) -> bool {
+        snapshots::waits_for_a_command(&self.inner)
     }
 
     /// The position up to which the state is applied.

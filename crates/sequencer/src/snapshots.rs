@@ -15,19 +15,18 @@ use crate::handle::Inner;
 
 /// Between a snapshot that could not be stored and the next attempt: each walks the whole state.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// Between two snapshots that a full disk waits for: the log goes up to the older of two.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Begins a snapshot at `position`, which the state has just reached, when the log grew enough.
+/// Begins a snapshot at `position`, which the state has just reached, when the log grew enough or
+/// a full disk waits for it.
 pub(crate) fn begin_if_due(
     inner: &Arc<Inner>,
     state: &mut State,
     position: LogPosition,
     now_ms: i64,
 ) {
-    let time_ms = inner.env.monotonic().as_millis() as u64;
-    if inner.log.replay_bytes() < inner.settings.snapshot_every_bytes
-        || time_ms < inner.snapshot_after_ms.load(Ordering::Acquire)
-        || inner.snapshot_under_way.swap(true, Ordering::AcqRel)
-    {
+    if !is_due(inner) || inner.snapshot_under_way.swap(true, Ordering::AcqRel) {
         return;
     }
     state.snapshot_begin();
@@ -36,6 +35,21 @@ pub(crate) fn begin_if_due(
         take(&task, position, now_ms).await;
         task.snapshot_under_way.store(false, Ordering::Release);
     });
+}
+
+/// Whether the next command begins a snapshot, if none is under way.
+fn is_due(inner: &Inner) -> bool {
+    let time_ms = inner.env.monotonic().as_millis() as u64;
+    time_ms >= inner.snapshot_after_ms.load(Ordering::Acquire)
+        && (inner.log.replay_bytes() >= inner.settings.snapshot_every_bytes
+            || inner.log.commands_hold_space())
+}
+
+/// Whether a full disk waits for a snapshot that the next command, whichever, would begin.
+pub(crate) fn waits_for_a_command(inner: &Inner) -> bool {
+    inner.log.commands_hold_space()
+        && is_due(inner)
+        && !inner.snapshot_under_way.load(Ordering::Acquire)
 }
 
 async fn take(inner: &Inner, position: LogPosition, now_ms: i64) {
@@ -51,12 +65,19 @@ async fn take(inner: &Inner, position: LogPosition, now_ms: i64) {
         tokio::task::yield_now().await;
     }
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    let pause = |pause: Duration| {
+        let until = (inner.env.monotonic() + pause).as_millis() as u64;
+        inner.snapshot_after_ms.store(until, Ordering::Release);
+    };
     match inner.log.save_snapshot(position, pieces).await {
-        Ok(()) => tracing::info!(%position, bytes, "snapshot stored"),
+        Ok(()) => {
+            tracing::info!(%position, bytes, "snapshot stored");
+            if inner.log.commands_hold_space() {
+                pause(FULL_PAUSE);
+            }
+        }
         Err(error) => {
-            let pause_ms = inner.env.monotonic() + RETRY_PAUSE;
-            let pause_ms = pause_ms.as_millis() as u64;
-            inner.snapshot_after_ms.store(pause_ms, Ordering::Release);
+            pause(RETRY_PAUSE);
             tracing::warn!(%error, "the snapshot was not stored: the next one is tried later; a restart replays more log until then");
         }
     }

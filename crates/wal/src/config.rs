@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use levada_model::LogPosition;
 
+use crate::format::BLOCK_BYTES;
+
 /// When an append counts as safe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -50,6 +52,13 @@ impl Default for WalConfig {
             close_after: Duration::from_millis(5),
             full_retry: Duration::from_millis(250),
         }
+    }
+}
+
+impl WalConfig {
+    /// Whether a disk that was full has room again.
+    pub(crate) fn has_room(&self, available_bytes: u64) -> bool {
+        available_bytes >= (self.group_bytes_max * 2).max(BLOCK_BYTES)
     }
 }
 

@@ -62,6 +62,18 @@ pub enum WalError {
     },
 }
 
+impl WalError {
+    /// Whether there was no space for it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            WalError::Full => true,
+            WalError::Io { error, .. } => is_full(error),
+            _ => false,
+        }
+    }
+}
+
 impl From<WalError> for PortError {
     fn from(error: WalError) -> Self {
         let text = error.to_string();

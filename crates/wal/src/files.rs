@@ -181,6 +181,15 @@ impl Files {
         }
     }
 
+    /// Cuts off what was prepared of a file beyond `bytes` and not written.
+    pub(crate) fn shrink(&self, start: u64, bytes: u64) -> std::io::Result<()> {
+        let file = self.env.fs().open(&self.path(start), OpenMode::ReadWrite)?;
+        if file.len()? > bytes {
+            file.set_len(bytes)?;
+        }
+        Ok(())
+    }
+
     /// Marks the data of a file as not needed any more.
     pub(crate) fn release(&self, start: u64) {
         if let Some(entry) = self.table.lock().entries.get_mut(&start) {

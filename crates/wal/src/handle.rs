@@ -1,5 +1,7 @@
 //! The handle that everybody above holds.
 
+mod room;
+
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -77,9 +79,16 @@ impl Wal {
             tail.commands.clone(),
         );
         state.reserve_ready = pool.adopt(&names);
+        if state.reserve_ready == 0 {
+            state.adopt_reserve_in_use(&config, tail.prepared_bytes(), pool.available_bytes());
+        }
+        let reserve_limit = state.reserve_limit;
         let shared = Arc::new(Shared::new(state, env.is_simulated()));
         let unclosed = tail.unclosed;
         let mut writer = writer_at(env, &config, &shared, &files, &pool, tail);
+        if let Some(current) = &mut writer.current {
+            current.reserve_limit = reserve_limit;
+        }
         if unclosed {
             writer.write_marker().map_err(io_error("write to", dir))?;
         }
@@ -187,12 +196,6 @@ impl Wal {
     #[must_use]
     pub fn synced(&self) -> LogPosition {
         LogPosition(self.inner.shared.state.lock().durable)
-    }
-
-    /// Whether the disk was found full and appends of normal priority fail.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.inner.shared.state.lock().full
     }
 
     /// `bytes` bytes at `offset` of a file. They are as stored; the checksum of the frame is not

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::config::{UNPOOLED_BYTES_MIN, WalConfig};
 use crate::files::Files;
+use crate::format::BLOCK_BYTES;
 use crate::metrics::WalMetrics;
 use crate::shared::Shared;
 
@@ -25,6 +26,8 @@ const ZERO_PAUSE: Duration = Duration::from_millis(20);
 const BUSY_BYTES: u64 = 256 << 10;
 /// Space that must stay free beyond what is prepared, as a multiple of it.
 const FREE_FACTOR: u64 = 4;
+/// A reserve that is made on a full disk is not shorter.
+const REST_BYTES_MIN: u64 = 4 * BLOCK_BYTES;
 
 /// The pool of pre-zeroed files, and the reserve.
 pub(crate) struct Pool {
@@ -61,20 +64,17 @@ impl Pool {
         }
     }
 
-    /// Removes what an earlier run prepared for its pool: it may be half done. The reserve is kept
-    /// if it is whole. Gives whether it is there.
-    pub(crate) fn adopt(&self, names: &[String]) -> bool {
+    /// Removes what an earlier run prepared for its pool: it may be half done. The reserve is kept.
+    /// Gives its length, zero if there is none.
+    pub(crate) fn adopt(&self, names: &[String]) -> u64 {
         let (fs, dir) = (self.env.fs(), self.files.dir());
         for name in names.iter().filter(|name| is_pool_name(name)) {
             if let Err(error) = fs.remove_file(&dir.join(name)) {
                 tracing::warn!(%error, name, "a prepared log file could not be removed");
             }
         }
-        let reserve = reserve_path(dir);
-        self.reserve_bytes > 0
-            && fs
-                .len(&reserve)
-                .is_ok_and(|bytes| bytes == self.reserve_bytes)
+        let bytes = fs.len(&reserve_path(dir)).unwrap_or(0);
+        bytes.min(self.reserve_bytes)
     }
 
     pub(crate) fn ready(&self) -> usize {
@@ -86,8 +86,13 @@ impl Pool {
         self.ready.lock().pop()
     }
 
+    /// What the disk has left; zero if it does not say.
+    pub(crate) fn available_bytes(&self) -> u64 {
+        self.env.fs().available_bytes(self.files.dir()).unwrap_or(0)
+    }
+
     fn has_room(&self, bytes: u64) -> bool {
-        let available = self.env.fs().available_bytes(self.files.dir()).unwrap_or(0);
+        let available = self.available_bytes();
         available >= bytes.saturating_mul(FREE_FACTOR)
     }
 
@@ -98,7 +103,7 @@ impl Pool {
             let state = shared.state.lock();
             (
                 state.written_file,
-                !state.full && !state.reserve_ready && self.reserve_bytes > 0,
+                !state.full && state.reserve_ready < self.reserve_bytes,
             )
         };
         match self.files.delete_unneeded(current) {
@@ -106,17 +111,41 @@ impl Pool {
             Err(error) => tracing::warn!(%error, "a released log file could not be deleted"),
         }
         if reserve_wanted && self.has_room(self.reserve_bytes) {
-            match self.make_reserve() {
-                Ok(()) => shared.state.lock().reserve_ready = true,
+            match self.make_reserve(self.reserve_bytes) {
+                Ok(()) => shared.state.lock().reserve_ready = self.reserve_bytes,
                 Err(error) => tracing::warn!(%error, "no reserve for a full disk could be made"),
             }
         }
     }
 
-    fn make_reserve(&self) -> std::io::Result<()> {
+    /// A reserve from half of what a full disk has left, when there is none; gives its length, zero
+    /// if that is not worth it.
+    pub(crate) fn rest_as_reserve(&self) -> u64 {
+        let bytes = (self.available_bytes() / 2).min(self.reserve_bytes);
+        let bytes = bytes - bytes % BLOCK_BYTES;
+        if bytes < REST_BYTES_MIN {
+            return 0;
+        }
+        match self.make_reserve(bytes) {
+            Ok(()) => bytes,
+            Err(error) => {
+                tracing::debug!(%error, bytes, "the rest of the disk did not become a reserve");
+                0
+            }
+        }
+    }
+
+    /// Makes the reserve that lies ready shorter.
+    pub(crate) fn shrink_reserve(&self, bytes: u64) -> std::io::Result<()> {
+        let (fs, path) = (self.env.fs(), reserve_path(self.files.dir()));
+        let file = fs.open(&path, OpenMode::ReadWrite)?;
+        file.set_len(bytes)
+    }
+
+    fn make_reserve(&self, bytes: u64) -> std::io::Result<()> {
         let (fs, path) = (self.env.fs(), reserve_path(self.files.dir()));
         let file = fs.open(&path, OpenMode::Create)?;
-        file.allocate(self.reserve_bytes)?;
+        file.allocate(bytes)?;
         file.sync_all()?;
         fs.sync_dir(self.files.dir())
     }

@@ -71,6 +71,14 @@ pub(crate) struct Tail {
     pub(crate) unclosed: bool,
 }
 
+impl Tail {
+    /// How long the last file is, with what was prepared of it and is not written.
+    pub(crate) fn prepared_bytes(&self) -> u64 {
+        let length = self.handle.as_ref().and_then(|handle| handle.len().ok());
+        length.unwrap_or(0)
+    }
+}
+
 /// Checks the log after `config.replay_after`, mends its end, and makes what is kept safe.
 pub(crate) fn recover(
     env: &Env,

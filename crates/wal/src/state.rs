@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{UNPOOLED_BYTES_MIN, WalConfig};
 use crate::error::WalError;
-use crate::format::{FRAME_HEADER_BYTES, FrameKind, GroupKind};
+use crate::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FrameKind, GroupKind};
 use crate::group::{CommandCopy, FileSource, Group};
 
 /// Where an append will lie. It is durable only after `sync_to` said so.
@@ -32,9 +32,10 @@ pub enum Priority {
     /// Fails while the disk is full.
     #[default]
     Normal,
-    /// Small and needed to free space or to keep readers going: offset commits, deletes,
-    /// retention.
+    /// Small and needed to keep readers going: offset commits, groups. May use half of the reserve.
     Reserve,
+    /// Makes room: deletes, retention, rewriting of sparse files. May use all of it.
+    Reclaim,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,15 @@ pub(crate) enum Stopping {
 pub(crate) struct Waiter {
     pub(crate) appended: Appended,
     pub(crate) done: oneshot::Sender<Result<(), WalError>>,
+}
+
+/// Which reserve is to be made shorter, outside the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lent {
+    /// The one that lies ready; until it is said to be ready again, nobody takes it.
+    Ready { left: u64 },
+    /// The file that is being written: nothing is appended beyond what is left.
+    InUse { file: u64, left: u64 },
 }
 
 /// One frame to append.
@@ -92,7 +102,8 @@ pub(crate) struct State {
     /// Somebody waits for everything below this.
     pub(crate) wanted: u64,
     pub(crate) full: bool,
-    pub(crate) reserve_ready: bool,
+    /// Length of the reserve that lies ready; zero without one.
+    pub(crate) reserve_ready: u64,
     pub(crate) pool_ready: usize,
     pub(crate) stopping: Stopping,
     pub(crate) stopped: bool,
@@ -120,7 +131,7 @@ impl State {
             waiters: Vec::new(),
             wanted: 0,
             full: false,
-            reserve_ready: false,
+            reserve_ready: 0,
             pool_ready: 0,
             stopping: Stopping::No,
             stopped: false,
@@ -168,13 +179,13 @@ impl State {
         if self
             .open
             .as_ref()
-            .is_some_and(|open| !self.fits(config, open, payload_bytes))
+            .is_some_and(|open| !self.fits(config, open, payload_bytes, priority))
         {
             self.close();
             closed = true;
         }
         if self.open.is_none() {
-            let group = self.start_group(config, GroupKind::Frames, payload_bytes)?;
+            let group = self.start_group(config, GroupKind::Frames, payload_bytes, priority)?;
             self.open = Some(group);
         }
         let Some(open) = &mut self.open else {
@@ -195,16 +206,22 @@ impl State {
         Ok((appended, closed))
     }
 
-    fn fits(&self, config: &WalConfig, open: &Group, payload_bytes: u64) -> bool {
+    fn fits(
+        &self,
+        config: &WalConfig,
+        open: &Group,
+        payload_bytes: u64,
+        priority: Priority,
+    ) -> bool {
         let total = open.total_bytes_with(payload_bytes);
         open.appended_count() == 0
             || (total <= config.group_bytes_max
-                && open.position - open.file + total <= self.file_limit(config))
+                && open.position - open.file + total <= self.file_limit(config, priority))
     }
 
-    fn file_limit(&self, config: &WalConfig) -> u64 {
+    fn file_limit(&self, config: &WalConfig, priority: Priority) -> u64 {
         match self.reserve_limit {
-            Some(limit) if self.full => limit,
+            Some(limit) if self.full => share(limit, priority),
             _ => config.file_bytes_max,
         }
     }
@@ -218,6 +235,7 @@ impl State {
         config: &WalConfig,
         kind: GroupKind,
         payload_bytes: u64,
+        priority: Priority,
     ) -> Result<Group, WalError> {
         let make = |state: &Self, file, source| {
             let commands = &state.last_commands;
@@ -225,21 +243,18 @@ impl State {
         };
         let group = make(self, self.file, FileSource::Same);
         let offset = self.tail - self.file;
-        let too_long = offset + group.total_bytes_with(payload_bytes) > self.file_limit(config);
+        let total_bytes = group.total_bytes_with(payload_bytes);
+        let too_long = offset + total_bytes > self.file_limit(config, priority);
         if self.full {
-            return match self.reserve_limit {
-                Some(_) if !too_long => Ok(group),
-                Some(_) => Err(WalError::Full),
-                None if self.reserve_ready
-                    && group.total_bytes_with(payload_bytes) <= config.reserve_bytes =>
-                {
-                    self.reserve_ready = false;
-                    self.reserve_limit = Some(config.reserve_bytes);
-                    self.file = self.tail;
-                    Ok(make(self, self.tail, FileSource::Reserve))
-                }
-                None => Err(WalError::Full),
-            };
+            if self.reserve_limit.is_some() && !too_long {
+                return Ok(group);
+            }
+            if total_bytes > share(self.reserve_ready, priority) {
+                return Err(WalError::Full);
+            }
+            self.reserve_limit = Some(std::mem::take(&mut self.reserve_ready));
+            self.file = self.tail;
+            return Ok(make(self, self.tail, FileSource::Reserve));
         }
         let better = offset >= self.file_soft_bytes && self.pool_ready > 0;
         if offset > 0 && (too_long || better) {
@@ -249,6 +264,64 @@ impl State {
             return Ok(make(self, self.tail, FileSource::New));
         }
         Ok(group)
+    }
+
+    /// How much may be appended with [`Priority::Reclaim`].
+    pub(crate) fn reclaim_bytes_max(&self) -> u64 {
+        if !self.full {
+            return u64::MAX;
+        }
+        self.reserve_left().max(self.reserve_ready)
+    }
+
+    /// What the reserve that is in use has left.
+    fn reserve_left(&self) -> u64 {
+        let tail = self.open.as_ref().map_or(self.tail, Group::end);
+        let limit = self.reserve_limit.unwrap_or(0);
+        limit.saturating_sub(tail - self.file)
+    }
+
+    /// So little is left that another reserve should be made from what was freed meanwhile.
+    pub(crate) fn reserve_is_spent(&self) -> bool {
+        let limit = self.reserve_limit.unwrap_or(0);
+        self.reserve_ready == 0 && self.reserve_left() <= limit / 2
+    }
+
+    /// A crash on a full disk has left the reserve as the last file: what was prepared of it goes on
+    /// being the reserve, until there is room again.
+    pub(crate) fn adopt_reserve_in_use(
+        &mut self,
+        config: &WalConfig,
+        prepared_bytes: u64,
+        available_bytes: u64,
+    ) {
+        let is_reserve = config.reserve_bytes > 0 && prepared_bytes > self.tail - self.file;
+        if is_reserve && !config.has_room(available_bytes) {
+            self.full = true;
+            self.reserve_limit = Some(prepared_bytes);
+        }
+    }
+
+    /// Takes so many bytes off the reserve, but never more than half of what it has left.
+    pub(crate) fn lend_reserve(&mut self, bytes: u64) -> Option<Lent> {
+        if !self.full {
+            return None;
+        }
+        let bytes = bytes.next_multiple_of(BLOCK_BYTES);
+        if let Some(limit) = self.reserve_limit {
+            if bytes > self.reserve_left() / 2 {
+                return None;
+            }
+            let left = limit - bytes;
+            self.reserve_limit = Some(left);
+            let file = self.file;
+            return Some(Lent::InUse { file, left });
+        }
+        if bytes > self.reserve_ready / 2 {
+            return None;
+        }
+        let left = std::mem::take(&mut self.reserve_ready) - bytes;
+        Some(Lent::Ready { left })
     }
 
     /// Ends the open group: nothing more goes into it.
@@ -301,6 +374,14 @@ impl State {
             }
         }
         settled
+    }
+}
+
+/// The part of a reserve that may be used.
+fn share(reserve_bytes: u64, priority: Priority) -> u64 {
+    match priority {
+        Priority::Reclaim => reserve_bytes,
+        Priority::Normal | Priority::Reserve => reserve_bytes / 2,
     }
 }
 

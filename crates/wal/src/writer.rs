@@ -13,12 +13,12 @@ use levada_env::{Env, File, OpenMode};
 use crate::config::{Durability, UNPOOLED_BYTES_MIN, WalConfig};
 use crate::error::is_full;
 use crate::files::Files;
-use crate::format::{BLOCK_BYTES, GroupKind};
+use crate::format::GroupKind;
 use crate::group::{Chain, CommandCopy, FileSource, Group};
 use crate::metrics::WalMetrics;
 use crate::pool::{Pool, reserve_path};
 use crate::shared::Shared;
-use crate::state::{State, Stopping};
+use crate::state::{Priority, State, Stopping};
 
 /// What the writer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,9 @@ impl Writer {
     }
 
     fn special_group(&self, state: &mut State, kind: GroupKind) -> Option<Group> {
-        let group = state.start_group(&self.config, kind, 0).ok()?;
+        let group = state
+            .start_group(&self.config, kind, 0, Priority::Reclaim)
+            .ok()?;
         state.open = Some(group);
         state.close();
         state.closed.pop_front()
@@ -195,7 +197,7 @@ impl Writer {
             }
         }
         let (file, prepared_bytes) = self.create(group)?;
-        let reserve = (group.source == FileSource::Reserve).then_some(self.config.reserve_bytes);
+        let reserve = (group.source == FileSource::Reserve).then_some(prepared_bytes);
         self.current = Some(Current {
             start: group.file,
             file: file.clone(),
@@ -340,9 +342,8 @@ impl Writer {
     /// Looks whether the full disk has room again.
     fn probe_space(&mut self) {
         self.probed = self.env.monotonic();
-        let wanted = self.config.group_bytes_max * 2;
-        let available = self.env.fs().available_bytes(self.files.dir()).unwrap_or(0);
-        if available >= wanted.max(BLOCK_BYTES) {
+        let available = self.pool.available_bytes();
+        if self.config.has_room(available) {
             tracing::info!(available, "the disk has room again: appends go on");
             // What is left of the reserve is space like any other now.
             if let Some(current) = &mut self.current {
@@ -354,6 +355,10 @@ impl Writer {
                 state.reserve_limit = None;
             }
             self.shared.wake_maintenance();
+        } else if self.shared.state.lock().reserve_is_spent() {
+            // Some was freed, or a crash took the reserve: the next steps need it.
+            let rest = self.pool.rest_as_reserve();
+            self.shared.state.lock().reserve_ready = rest;
         }
     }
 

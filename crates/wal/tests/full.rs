@@ -60,8 +60,12 @@ fn append(wal: &Wal, name: &str, bytes: usize) -> Result<Appended, WalError> {
 }
 
 fn set_aside(wal: &Wal, name: &str) -> Result<Appended, WalError> {
+    append_as(wal, name, Priority::Reserve)
+}
+
+fn append_as(wal: &Wal, name: &str, priority: Priority) -> Result<Appended, WalError> {
     let pieces = vec![Bytes::from(name.to_owned())];
-    wal.append_after(FrameKind::Command, pieces, Priority::Reserve, &[])
+    wal.append_after(FrameKind::Command, pieces, priority, &[])
 }
 
 #[test]
@@ -119,7 +123,8 @@ fn the_reserve_keeps_small_needs_going_while_the_disk_is_full() {
             expected.push(name);
             assert!(matches!(append(&wal, "x", 10), Err(WalError::Full)));
         }
-        let blocks = RESERVE_BYTES as usize / 4096;
+        // The other half is for what makes room.
+        let blocks = RESERVE_BYTES as usize / 4096 / 2;
         assert!(
             expected.len() + 2 >= blocks,
             "{} of {blocks}",
@@ -201,5 +206,94 @@ fn space_is_noticed_while_the_reserve_is_in_steady_use() {
             env.sleep(Duration::from_millis(100)).await;
         }
         assert!(!wal.is_full());
+    });
+}
+
+#[test]
+fn a_reserve_that_a_crash_left_in_use_is_made_again_from_what_it_has_left() {
+    run(async {
+        let fs = FaultFs::new(1);
+        fs.set_capacity(Some(2 << 20));
+        let (_, wal) = open(&fs);
+        fill(&fs);
+        let a = append(&wal, "a", 20_000).unwrap();
+        assert!(matches!(wal.sync_to(a).await, Err(WalError::Full)));
+        let first = set_aside(&wal, "first").unwrap();
+        wal.sync_to(first).await.unwrap();
+        let hog = fs.open(Path::new("/hog"), OpenMode::ReadWrite).unwrap();
+        hog.sync_all().unwrap();
+        fs.sync_dir(Path::new("/")).unwrap();
+        drop(wal);
+        fs.crash(Crash::LoseUnsynced);
+        let (_, wal) = open(&fs);
+        while !wal.is_full() {
+            if let Ok(appended) = append(&wal, "filler", 20_000) {
+                wal.sync_to(appended).await.ok();
+            }
+        }
+        for n in 0..4 {
+            let appended = set_aside(&wal, &format!("commit {n}")).unwrap();
+            wal.sync_to(appended).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn half_of_the_reserve_is_for_what_makes_room_and_a_part_can_be_lent() {
+    run(async {
+        let fs = FaultFs::new(1);
+        fs.set_capacity(Some(2 << 20));
+        let (_, wal) = open(&fs);
+        assert_eq!(wal.reclaim_bytes_max(), u64::MAX);
+        assert!(!wal.lend_reserve(4096), "the disk has room");
+        fill(&fs);
+        let a = append(&wal, "a", 20_000).unwrap();
+        assert!(matches!(wal.sync_to(a).await, Err(WalError::Full)));
+        assert_eq!(wal.reclaim_bytes_max(), RESERVE_BYTES);
+        // Before it is in use, and after.
+        for _ in 0..2 {
+            let free = fs.available_bytes(Path::new("/")).unwrap();
+            assert!(!wal.lend_reserve(RESERVE_BYTES));
+            assert!(wal.lend_reserve(8000));
+            assert_eq!(fs.available_bytes(Path::new("/")).unwrap(), free + 8192);
+            let kept = set_aside(&wal, "kept").unwrap();
+            wal.sync_to(kept).await.unwrap();
+        }
+        let mut counts = [2, 0];
+        for (count, priority) in counts
+            .iter_mut()
+            .zip([Priority::Reserve, Priority::Reclaim])
+        {
+            while let Ok(appended) = append_as(&wal, "more", priority) {
+                wal.sync_to(appended).await.unwrap();
+                *count += 1;
+            }
+        }
+        let blocks = (RESERVE_BYTES - 2 * 8192) / 4096;
+        assert_eq!(counts, [blocks / 2, blocks / 2]);
+        assert_eq!(wal.reclaim_bytes_max(), 0);
+    });
+}
+
+#[test]
+fn what_is_freed_on_a_full_disk_becomes_the_next_reserve() {
+    run(async {
+        let fs = FaultFs::new(1);
+        fs.set_capacity(Some(2 << 20));
+        let (env, wal) = open(&fs);
+        fill(&fs);
+        let a = append(&wal, "a", 20_000).unwrap();
+        assert!(matches!(wal.sync_to(a).await, Err(WalError::Full)));
+        for _ in 0..2 {
+            while let Ok(appended) = append_as(&wal, "more", Priority::Reclaim) {
+                wal.sync_to(appended).await.unwrap();
+            }
+            // Too little to go on, enough to work for more.
+            let hog = fs.open(Path::new("/hog"), OpenMode::ReadWrite).unwrap();
+            hog.set_len(hog.len().unwrap() - (40 << 10)).unwrap();
+            env.sleep(Duration::from_secs(1)).await;
+            assert!(wal.is_full());
+            assert!(wal.reclaim_bytes_max() >= 16 << 10);
+        }
     });
 }

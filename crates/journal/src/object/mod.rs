@@ -158,7 +158,9 @@ impl Inner {
     fn room(self: &Arc<Self>, bytes: u64, urgency: Urgency) -> PortResult<Room> {
         let max = match urgency {
             Urgency::Normal => self.settings.staged_bytes_max,
-            Urgency::Reserve => self.settings.staged_bytes_max + self.settings.reserve_bytes,
+            Urgency::Reserve | Urgency::Reclaim => {
+                self.settings.staged_bytes_max + self.settings.reserve_bytes
+            }
         };
         let fits = |now: u64| now.checked_add(bytes).filter(|after| *after <= max);
         self.staged_bytes

@@ -165,6 +165,10 @@ impl CommandLog for FaultLog {
         })
     }
 
+    fn commands_hold_space(&self) -> bool {
+        self.inner.commands_hold_space()
+    }
+
     fn replay_bytes(&self) -> u64 {
         self.inner.replay_bytes()
     }

@@ -36,6 +36,12 @@ pub trait CommandLog: Send + Sync + 'static {
     /// records that it covers, and older snapshots, may go.
     fn save_snapshot(&self, position: LogPosition, pieces: Vec<Bytes>) -> PortFuture<'_, ()>;
 
+    /// Whether storage is full and a newer snapshot would make room: what it covers is kept for the
+    /// commands in it only.
+    fn commands_hold_space(&self) -> bool {
+        false
+    }
+
     /// Bytes appended since the newest snapshot's position: what a restart would replay.
     fn replay_bytes(&self) -> u64;
 }

@@ -90,6 +90,7 @@ impl CommandLog for WalLog {
         let priority = match urgency {
             Urgency::Normal => Priority::Normal,
             Urgency::Reserve => Priority::Reserve,
+            Urgency::Reclaim => Priority::Reclaim,
         };
         let appended = self
             .wal
@@ -129,13 +130,24 @@ impl CommandLog for WalLog {
             let wal = self.wal.clone();
             let save = move || {
                 wal.make_safe(position)?;
-                snapshots.save(position, &pieces)
+                let bytes: usize = pieces.iter().map(Bytes::len).sum();
+                match snapshots.save(position, &pieces) {
+                    // The reserve pays for what makes room.
+                    Err(error) if error.is_full() && wal.lend_reserve(2 * bytes as u64) => {
+                        snapshots.save(position, &pieces)
+                    }
+                    saved => saved,
+                }
             };
             let oldest = self.env.blocking(save).await.map_err(PortError::from)?;
             self.snapshot_position.store(position.0, Ordering::Release);
             self.wal.truncate_commands_before(oldest);
             Ok(())
         })
+    }
+
+    fn commands_hold_space(&self) -> bool {
+        self.wal.commands_hold_space()
     }
 
     fn replay_bytes(&self) -> u64 {
