@@ -17,13 +17,13 @@ use crate::load::verify::{Allowance, Verifier};
 use crate::load::{Load, RAW_PRODUCERS, RAW_TOPIC, Random, Shape};
 use crate::mount::SmallDisk;
 
-const DISK_MIB: u64 = 96;
+const DISK_MIB: u64 = 192;
 /// What is left for the load when the ballast lies on the disk.
 const LEFT_BYTES: u64 = 2 << 20;
 const SETTINGS: [(&str, &str); 6] = [
     ("storage-file-bytes-max", "2MiB"),
     ("storage-pool-bytes-max", "0"),
-    ("storage-reserve-bytes", "4MiB"),
+    ("storage-reserve-bytes", "16MiB"),
     ("storage-snapshot-bytes", "4MiB"),
     ("storage-disk-slack-bytes", "0"),
     ("storage-maintenance-interval-ms", "200"),
@@ -33,22 +33,18 @@ const POLL: Duration = Duration::from_millis(10);
 /// Commits that must be taken while the disk is full.
 const COMMITS: i64 = 50;
 const GROUP: &str = "while-full";
-/// Batches of about 10 records of 2 KB: what is deleted to make room is 16 MB.
-const OLD_BATCHES: u64 = 800;
+/// Batches of about 10 records of 2 KB: what is deleted to make room is 30 MB.
+const OLD_BATCHES: u64 = 1500;
 
 /// How space comes back.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code)]
 enum Relief {
     Ballast,
     Delete,
     Retention,
 }
 
-/// Whether it is killed on the full disk too.
-const IS_KILLED: bool = false;
-
-const RELIEFS: [Relief; 1] = [Relief::Ballast];
+const RELIEFS: [Relief; 3] = [Relief::Ballast, Relief::Delete, Relief::Retention];
 
 pub fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mount = bench.folder.join("disk");
@@ -116,7 +112,7 @@ impl Round<'_> {
             bail!("a full disk is told as {code:?}, not as KAFKA_STORAGE_ERROR");
         }
         self.while_full(server)?;
-        if IS_KILLED && self.number.is_multiple_of(2) {
+        if self.number.is_multiple_of(2) {
             server.kill()?;
             server.start().context("on a full disk")?;
             self.while_full(server)?;
