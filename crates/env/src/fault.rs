@@ -194,6 +194,18 @@ impl Fs for FaultFs {
         self.disk.lock().total_bytes()
     }
 
+    fn lock_shared(&self, path: &Path) -> io::Result<LockResult> {
+        let mut disk = self.disk.lock();
+        disk.open(path, OpenMode::Read)?;
+        match disk.is_locked(path) {
+            true => Ok(LockResult::Taken {
+                pid: Some(std::process::id()),
+            }),
+            // Readers hold nothing here: no test looks at what they keep out.
+            false => Ok(LockResult::Held(FsLock::new(()))),
+        }
+    }
+
     fn lock(&self, path: &Path) -> io::Result<LockResult> {
         let pid = std::process::id();
         let mut disk = self.disk.lock();

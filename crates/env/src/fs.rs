@@ -118,6 +118,10 @@ pub trait Fs: Send + Sync {
     /// Takes the exclusive lock on the file at `path`, which is made if need be and then holds our
     /// process id. Does not wait.
     fn lock(&self, path: &Path) -> io::Result<LockResult>;
+
+    /// Takes a shared lock on the existing file at `path`, which is not changed: until it is given
+    /// up, [`Fs::lock`] finds it taken. Does not wait.
+    fn lock_shared(&self, path: &Path) -> io::Result<LockResult>;
 }
 
 /// An open file. Positions are absolute; any thread may call at any time.

@@ -84,6 +84,7 @@ impl Wal {
         }
         let reserve_limit = state.reserve_limit;
         let shared = Arc::new(Shared::new(state, env.is_simulated()));
+        shared.metrics.record_opening(&recovered);
         let unclosed = tail.unclosed;
         let mut writer = writer_at(env, &config, &shared, &files, &pool, tail);
         if let Some(current) = &mut writer.current {

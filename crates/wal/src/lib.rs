@@ -18,8 +18,11 @@ mod handle;
 mod metrics;
 mod pool;
 mod recovery;
+mod seen;
 mod shared;
 mod state;
+mod survey;
+mod tail;
 mod walk;
 mod writer;
 
@@ -31,3 +34,4 @@ pub use handle::Wal;
 pub use metrics::{SYNC_CLASSES_US, WalMetrics};
 pub use recovery::{DamagedRange, Recovered, TornTail};
 pub use state::{Appended, Priority};
+pub use survey::{Damage, DamageKind, Survey, survey};

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::recovery::Recovered;
+
 /// Upper bounds of the sync time classes in microseconds; the last class has none.
 pub const SYNC_CLASSES_US: [u64; 12] = [
     50, 100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 102_400, 409_600,
@@ -27,11 +29,23 @@ pub struct WalMetrics {
     /// Times the disk was found full.
     pub full_events: AtomicU64,
     pub files_deleted: AtomicU64,
+    /// Data frames that opening found damaged.
+    pub frames_damaged: AtomicU64,
+    /// Commands that opening found damaged and read from their copies.
+    pub commands_mended: AtomicU64,
+    /// Ends of the log that opening put into quarantine.
+    pub tails_quarantined: AtomicU64,
 }
 
 impl WalMetrics {
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Relaxed);
+    }
+
+    pub(crate) fn record_opening(&self, recovered: &Recovered) {
+        Self::add(&self.frames_damaged, recovered.damaged.len() as u64);
+        Self::add(&self.commands_mended, recovered.commands_mended);
+        Self::add(&self.tails_quarantined, u64::from(recovered.torn.is_some()));
     }
 
     pub(crate) fn record_sync(&self, took: Duration) {

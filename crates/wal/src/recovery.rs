@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use levada_env::{Env, File, OpenMode};
+use levada_env::{Env, File};
 
-use crate::config::{QUARANTINE_FILES_MAX, WalConfig};
+use crate::config::WalConfig;
 use crate::error::{WalError, io_error};
 use crate::files::{Files, parse_file_name};
 use crate::format::{BLOCK_BYTES, GroupKind};
 use crate::group::CommandCopy;
-use crate::walk::{Command, Step, Walk, WalkedGroup};
-
-/// Bytes copied at once when the tail is rewritten.
-const REWRITE_CHUNK_BYTES: usize = 1 << 20;
+use crate::seen::{Command, WalkedGroup};
+use crate::tail::{QUARANTINE_DIR, cut_tail, keep};
+use crate::walk::{Step, Walk};
 
 /// A range of data that is not as it was written: whoever reads from it has to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,16 +107,10 @@ pub(crate) fn recover(
             Step::End { file, position } => break (file, position),
         }
     };
-    if position <= after && after > 0 {
-        return Err(damaged(
-            &files.path(file),
-            format!("it ends at position {position}, but the snapshot was taken at {after}"),
-        ));
-    }
-    check_first_group(files, &spans, &found, position)?;
+    check_ends(files, &spans, found.last.is_none(), file, position, after)?;
     let torn = cut_tail(env, files, &spans, file, position)?;
     found.recovered.torn = torn;
-    let handle = keep(env, files, &spans, &found, file, position)?;
+    let handle = keep(env, files, &spans, found.synced, file, position)?;
     files.set_bytes(file, position - file);
     if handle.is_none() {
         files.forget(file);
@@ -154,7 +147,7 @@ impl Found {
         self.last_kind = Some(group.header.kind);
         self.synced = self.synced.max(group.header.synced);
         self.recovered.sealed = group.header.kind == GroupKind::Seal;
-        self.recovered.commands_mended += group.mended;
+        self.recovered.commands_mended += group.mended.len() as u64;
         self.commands(&group.commands, after);
         for (offset, bytes) in &group.damaged {
             self.damage(files, group.file, *offset, *bytes);
@@ -193,10 +186,8 @@ impl Found {
     }
 
     fn damage(&mut self, files: &Files, file: u64, offset: u64, bytes: u64) {
-        let path = files.path(file);
-        tracing::error!(path = %path.display(), offset, bytes, "stored data is damaged");
         self.recovered.damaged.push(DamagedRange {
-            path,
+            path: files.path(file),
             offset,
             bytes,
         });
@@ -211,7 +202,11 @@ fn damaged(path: &Path, reason: String) -> WalError {
 }
 
 /// Files of the log: start and length on disk, in order.
-fn spans_on_disk(env: &Env, files: &Files, names: &[String]) -> Result<Vec<(u64, u64)>, WalError> {
+pub(crate) fn spans_on_disk(
+    env: &Env,
+    files: &Files,
+    names: &[String],
+) -> Result<Vec<(u64, u64)>, WalError> {
     let mut spans = Vec::new();
     for start in names.iter().filter_map(|name| parse_file_name(name)) {
         let path = files.path(start);
@@ -222,7 +217,12 @@ fn spans_on_disk(env: &Env, files: &Files, names: &[String]) -> Result<Vec<(u64,
 }
 
 /// A log that lacks what is to be replayed is refused: it must never look empty or short.
-fn check_start(env: &Env, dir: &Path, spans: &[(u64, u64)], after: u64) -> Result<(), WalError> {
+pub(crate) fn check_start(
+    env: &Env,
+    dir: &Path,
+    spans: &[(u64, u64)],
+    after: u64,
+) -> Result<(), WalError> {
     match spans.first() {
         None if after > 0 => Err(damaged(
             dir,
@@ -235,7 +235,7 @@ fn check_start(env: &Env, dir: &Path, spans: &[(u64, u64)], after: u64) -> Resul
                  a snapshot or a log file is missing"
             ),
         )),
-        None if env.fs().exists(&dir.join("quarantine")) => Err(damaged(
+        None if env.fs().exists(&dir.join(QUARANTINE_DIR)) => Err(damaged(
             dir,
             "there is no log file, but a quarantine: the log has been here before".into(),
         )),
@@ -243,172 +243,28 @@ fn check_start(env: &Env, dir: &Path, spans: &[(u64, u64)], after: u64) -> Resul
     }
 }
 
-/// The first file begins with a marker written when the log was made. Without it, only a crash in
-/// that very moment is innocent.
-fn check_first_group(
+/// The log must hold what the snapshot was taken of, and begin. Its first file begins with a marker
+/// written when the log was made: without it (`empty`), only a crash in that very moment is innocent.
+pub(crate) fn check_ends(
     files: &Files,
     spans: &[(u64, u64)],
-    found: &Found,
+    empty: bool,
+    file: u64,
     position: u64,
+    after: u64,
 ) -> Result<(), WalError> {
+    if position <= after && after > 0 {
+        return Err(damaged(
+            &files.path(file),
+            format!("it ends at position {position}, but the snapshot was taken at {after}"),
+        ));
+    }
     let log_bytes: u64 = spans.iter().map(|(_, bytes)| *bytes).sum();
-    if found.last.is_none() && log_bytes > BLOCK_BYTES {
+    if empty && log_bytes > BLOCK_BYTES {
         return Err(damaged(
             &files.path(position),
             format!("no valid group was found in {log_bytes} bytes"),
         ));
     }
     Ok(())
-}
-
-/// Puts what lies after the end of the log aside and cuts it off.
-fn cut_tail(
-    env: &Env,
-    files: &Files,
-    spans: &[(u64, u64)],
-    file: u64,
-    position: u64,
-) -> Result<Option<TornTail>, WalError> {
-    let mut torn = None;
-    for (start, len) in spans.iter().copied().filter(|(start, _)| *start >= file) {
-        let from = if start == file { position - file } else { 0 };
-        let path = files.path(start);
-        let used = used_bytes(env, &path, from, len)?;
-        if used > 0 {
-            torn = Some(quarantine(env, files, start, from, used, position)?);
-        }
-        if start > file {
-            env.fs()
-                .remove_file(&path)
-                .map_err(io_error("remove", &path))?;
-            files.forget(start);
-        } else if used > 0 {
-            let handle = env.fs().open(&path, OpenMode::ReadWrite);
-            let handle = handle.map_err(io_error("open", &path))?;
-            let cut = handle.set_len(from).and_then(|()| handle.sync_all());
-            cut.map_err(io_error("cut", &path))?;
-        }
-    }
-    Ok(torn)
-}
-
-/// Bytes from `from` to the last one that is not zero.
-fn used_bytes(env: &Env, path: &Path, from: u64, len: u64) -> Result<u64, WalError> {
-    let file = env
-        .fs()
-        .open(path, OpenMode::Read)
-        .map_err(io_error("open", path))?;
-    let mut buffer = vec![0; REWRITE_CHUNK_BYTES];
-    let (mut at, mut used) = (from, 0);
-    while at < len {
-        let bytes = (len - at).min(buffer.len() as u64) as usize;
-        let chunk = &mut buffer[..bytes];
-        file.read_exact_at(chunk, at)
-            .map_err(io_error("read", path))?;
-        if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
-            used = at + last as u64 + 1 - from;
-        }
-        at += bytes as u64;
-    }
-    Ok(used)
-}
-
-fn quarantine(
-    env: &Env,
-    files: &Files,
-    start: u64,
-    from: u64,
-    bytes: u64,
-    position: u64,
-) -> Result<TornTail, WalError> {
-    let (fs, dir) = (env.fs(), files.dir().join("quarantine"));
-    let source_path = files.path(start);
-    fs.create_dir_all(&dir).map_err(io_error("make", &dir))?;
-    fs.sync_dir(files.dir())
-        .map_err(io_error("sync", files.dir()))?;
-    let path = dir.join(format!(
-        "{:020}-{:016x}.torn",
-        start + from,
-        env.random_u64()
-    ));
-    let source = fs
-        .open(&source_path, OpenMode::Read)
-        .map_err(io_error("open", &source_path))?;
-    let target = fs
-        .open(&path, OpenMode::Create)
-        .map_err(io_error("make", &path))?;
-    copy(&*source, from, &*target, 0, bytes).map_err(io_error("fill", &path))?;
-    target.sync_all().map_err(io_error("sync", &path))?;
-    let mut names = fs.read_dir(&dir).map_err(io_error("list", &dir))?;
-    names.retain(|name| name.ends_with(".torn"));
-    let surplus = names.len().saturating_sub(QUARANTINE_FILES_MAX);
-    for name in &names[..surplus] {
-        let old = dir.join(name);
-        fs.remove_file(&old).map_err(io_error("remove", &old))?;
-    }
-    fs.sync_dir(&dir).map_err(io_error("sync", &dir))?;
-    tracing::warn!(position, bytes, path = %path.display(), "an unfinished write was cut off the log");
-    Ok(TornTail {
-        position,
-        bytes,
-        quarantine: path,
-    })
-}
-
-fn copy(
-    source: &dyn File,
-    mut from: u64,
-    target: &dyn File,
-    mut to: u64,
-    bytes: u64,
-) -> std::io::Result<()> {
-    let mut buffer = vec![0; REWRITE_CHUNK_BYTES];
-    let end = from + bytes;
-    while from < end {
-        let chunk = (end - from).min(buffer.len() as u64) as usize;
-        source.read_exact_at(&mut buffer[..chunk], from)?;
-        target.write_all_at(&buffer[..chunk], to)?;
-        from += chunk as u64;
-        to += chunk as u64;
-    }
-    Ok(())
-}
-
-/// Writes again what no later group knows to be synced: the page cache may show what the disk has
-/// lost, and only a write makes the pages dirty again. Gives the handle of the last file.
-fn keep(
-    env: &Env,
-    files: &Files,
-    spans: &[(u64, u64)],
-    found: &Found,
-    file: u64,
-    position: u64,
-) -> Result<Option<Arc<dyn File>>, WalError> {
-    let mut last = None;
-    for (start, len) in spans.iter().copied().filter(|(start, _)| *start <= file) {
-        let end = if start == file { position } else { start + len };
-        let from = found.synced.max(start);
-        if end <= from && start != file {
-            continue;
-        }
-        let path = files.path(start);
-        let handle = env
-            .fs()
-            .open(&path, OpenMode::ReadWrite)
-            .map_err(io_error("open", &path))?;
-        // A marker or seal too: the next group will say that everything below it was synced.
-        if end > from {
-            copy(&*handle, from - start, &*handle, from - start, end - from)
-                .and_then(|()| handle.sync_data())
-                .map_err(io_error("rewrite", &path))?;
-        }
-        if start == file {
-            last = Some(handle);
-        }
-    }
-    // New names, removed names: as safe as the bytes.
-    env.fs()
-        .sync_dir(files.dir())
-        .map_err(io_error("sync", files.dir()))?;
-    Ok(last)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use levada_env::File;
 
 use crate::error::{WalError, io_error};
@@ -11,32 +11,10 @@ use crate::format::{
     BLOCK_BYTES, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GROUP_HEADER_BYTES, GroupHeader,
     checksum,
 };
+use crate::seen::{Command, Seen, WalkedGroup, mend};
 
 /// Bytes looked through at once in the search for a header.
 const SEARCH_CHUNK_BYTES: usize = 1 << 20;
-
-/// A command with its position.
-#[derive(Clone, Debug)]
-pub(crate) struct Command {
-    pub(crate) position: u64,
-    pub(crate) checksum: u64,
-    pub(crate) payload: Bytes,
-}
-
-/// A sound group, or one whose damage is known exactly.
-#[derive(Debug)]
-pub(crate) struct WalkedGroup {
-    pub(crate) header: GroupHeader,
-    pub(crate) header_checksum: u64,
-    /// Start of its file.
-    pub(crate) file: u64,
-    /// In order; mended where needed.
-    pub(crate) commands: Vec<Command>,
-    /// Damaged ranges of data: offset in the file and length.
-    pub(crate) damaged: Vec<(u64, u64)>,
-    /// Commands taken from their copies.
-    pub(crate) mended: u64,
-}
 
 /// What the next step of a walk found.
 #[derive(Debug)]
@@ -57,28 +35,8 @@ pub(crate) enum Step {
     },
 }
 
-/// A group as it lies on disk.
-struct Seen {
-    header: GroupHeader,
-    header_checksum: u64,
-    commands: Vec<Command>,
-    copies: Vec<Command>,
-    /// Positions of commands whose payload is damaged.
-    broken_commands: Vec<u64>,
-    broken_data: Vec<(u64, u64)>,
-    broken_copies: bool,
-    /// From here on, frames could not even be told apart: position.
-    unresolved: Option<u64>,
-}
-
-impl Seen {
-    fn is_sound(&self) -> bool {
-        self.broken_commands.is_empty()
-            && self.broken_data.is_empty()
-            && !self.broken_copies
-            && self.unresolved.is_none()
-    }
-}
+/// Where a group should be: its position, and position and checksum of the one before it, if known.
+type Place = (u64, Option<(u64, u64)>);
 
 /// A walk over the files in `spans`.
 pub(crate) struct Walk {
@@ -88,6 +46,8 @@ pub(crate) struct Walk {
     index: usize,
     position: u64,
     previous: Option<(u64, u64)>,
+    /// Commands up to here are not needed.
+    after: u64,
     /// Skip the payloads of data.
     commands_only: bool,
     /// Every log group carries this id; learnt from the first group.
@@ -95,7 +55,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Starts at the file that holds `after`.
+    /// Starts at the file that holds `after`: the commands behind it are needed.
     pub(crate) fn new(
         files: Arc<Files>,
         spans: Vec<(u64, u64)>,
@@ -112,6 +72,7 @@ impl Walk {
             index,
             position,
             previous: None,
+            after,
             commands_only,
             log_id: None,
         }
@@ -138,21 +99,15 @@ impl Walk {
             });
         };
         let file = self.files.handle(start)?;
-        let seen = match self.read_header(&*file, start, len)? {
+        let place = (self.position, self.previous);
+        let seen = match self.read_header(&*file, (start, len), place)? {
             Some((header, sum)) => Some(self.read_frames(&*file, start, header, sum)?),
             None => None,
         };
         match seen {
             Some(seen) if seen.is_sound() => {
                 self.advance(&seen.header, seen.header_checksum);
-                Ok(Step::Group(WalkedGroup {
-                    header: seen.header,
-                    header_checksum: seen.header_checksum,
-                    file: start,
-                    commands: seen.commands,
-                    damaged: Vec::new(),
-                    mended: 0,
-                }))
+                Ok(Step::Group(seen.into_group(start)))
             }
             seen => self.step_over_damage(start, seen),
         }
@@ -184,70 +139,124 @@ impl Walk {
                 position - start
             ),
         };
-        if next.header.previous_position != position {
+        let seen = match seen {
+            Some(seen) if !seen.needs_copies(self.after) => {
+                self.advance(&seen.header, seen.header_checksum);
+                return Ok(Step::Group(seen.into_group(start)));
+            }
+            seen => seen,
+        };
+        let next = match &seen {
+            _ if next.header.previous_position == position => Some(next),
+            Some(seen) => self.group_after(seen)?,
+            None => None,
+        };
+        let Some(next) = next else {
             return Err(lost(
                 "the group after it is missing, so that its commands are lost",
             ));
-        }
+        };
         let Some(seen) = seen else {
             if next.broken_copies {
                 return Err(lost("the copies of its commands are damaged too"));
             }
-            let to = next.header.position;
-            self.index = self
-                .spans
-                .partition_point(|(s, _)| *s <= to)
-                .saturating_sub(1);
-            self.position = to;
-            self.previous = None;
+            self.go_to(next.header.position);
             return Ok(Step::Hole {
                 file: start,
                 from: position,
-                to,
+                to: self.position,
                 commands: next.copies,
             });
         };
-        let group = mend(&seen, &next, start).map_err(lost)?;
-        self.advance(&seen.header, seen.header_checksum);
+        let (header, sum) = (seen.header, seen.header_checksum);
+        let group = mend(seen, &next, start, self.after).map_err(lost)?;
+        self.advance(&header, sum);
         Ok(Step::Group(group))
     }
 
-    /// The header at the present position, or its second copy at the end of the group.
+    /// Goes on at the group that starts at `position`, whatever was before it.
+    pub(crate) fn go_to(&mut self, position: u64) {
+        self.index = self.span_of(position);
+        self.position = position;
+        self.previous = None;
+    }
+
+    /// The file that holds `position`.
+    fn span_of(&self, position: u64) -> usize {
+        let after = self.spans.partition_point(|(s, _)| *s <= position);
+        after.saturating_sub(1)
+    }
+
+    /// The group right behind one whose end is known, though its own header may be damaged.
+    fn group_after(&self, seen: &Seen) -> Result<Option<Seen>, WalError> {
+        let position = seen.header.end();
+        let Some((start, len)) = self.spans.get(self.span_of(position)).copied() else {
+            return Ok(None);
+        };
+        let file = self.files.handle(start)?;
+        let previous = Some((seen.header.position, seen.header_checksum));
+        match self.read_header(&*file, (start, len), (position, previous))? {
+            Some((header, sum)) => self.read_frames(&*file, start, header, sum).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Steps over what [`Walk::step`] refused, to the next group that can be read; false when
+    /// there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn skip(&mut self) -> Result<bool, WalError> {
+        match self.find_group(self.position + BLOCK_BYTES, self.position)? {
+            Some(next) => {
+                self.go_to(next.header.position);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Where the next step begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The header at a position with the group before it, or its second copy at the end of the
+    /// group.
     fn read_header(
         &self,
         file: &dyn File,
-        start: u64,
-        len: u64,
+        (start, len): (u64, u64),
+        place: Place,
     ) -> Result<Option<(GroupHeader, u64)>, WalError> {
-        let offset = self.position - start;
+        let position = place.0;
+        let offset = position - start;
         let mut head = [0; GROUP_HEADER_BYTES];
         if offset + BLOCK_BYTES > len {
             return Ok(None);
         }
         self.read(file, start, &mut head, offset)?;
+        let accepts = |header: &GroupHeader| self.accepts(header, start, len, place);
         if let Some((header, sum)) = GroupHeader::decode(&head) {
-            return Ok(self.accepts(&header, start, len).then_some((header, sum)));
+            return Ok(accepts(&header).then_some((header, sum)));
         }
-        if head == [0; GROUP_HEADER_BYTES] {
-            // Nothing was ever written here, or the first block of a group was lost with its head:
-            // in both cases the search for a footer below finds what there is to find.
-            tracing::trace!(position = self.position, "no group");
-        }
+        // Nothing was ever written here, or the first block of a group was lost with its head: in
+        // both cases the search for a footer finds what there is to find.
         let found = self.search(file, start, offset + BLOCK_BYTES, len, |bytes, at| {
             let footer = at
                 .checked_sub(GROUP_HEADER_BYTES)
                 .and_then(|from| bytes.get(from..at))?;
             let (header, sum) = GroupHeader::decode(footer)?;
-            (header.position == self.position).then_some((header, sum))
+            (header.position == position).then_some((header, sum))
         })?;
-        Ok(found.filter(|(header, _)| self.accepts(header, start, len)))
+        Ok(found.filter(|(header, _)| accepts(header)))
     }
 
-    fn accepts(&self, header: &GroupHeader, start: u64, len: u64) -> bool {
-        let chained = self.previous.is_none_or(|(position, sum)| {
+    fn accepts(&self, header: &GroupHeader, start: u64, len: u64, place: Place) -> bool {
+        let chained = place.1.is_none_or(|(position, sum)| {
             header.previous_position == position && header.previous_checksum == sum
         });
-        header.position == self.position
+        header.position == place.0
             && header.end() - start <= len
             && self.log_id.is_none_or(|id| id == header.log_id)
             && chained
@@ -387,39 +396,4 @@ impl Walk {
         file.read_exact_at(buffer, offset)
             .map_err(io_error("read", &self.files.path(start)))
     }
-}
-
-/// A damaged group with its commands taken from the copies in the group after it.
-fn mend(seen: &Seen, next: &Seen, start: u64) -> Result<WalkedGroup, &'static str> {
-    let mut commands = seen.commands.clone();
-    let mut damaged = seen.broken_data.clone();
-    let mut mended = 0;
-    if let Some(from) = seen.unresolved {
-        if next.broken_copies || next.header.previous_position != seen.header.position {
-            return Err("what remains of it cannot be told apart, nor do copies tell");
-        }
-        let end = seen.header.position + seen.header.frames_end;
-        damaged.push((from - start, end - from));
-    }
-    for copy in &next.copies {
-        let lost = seen.broken_commands.contains(&copy.position)
-            || seen.unresolved.is_some_and(|from| copy.position >= from);
-        if lost {
-            commands.push(copy.clone());
-            mended += 1;
-        }
-    }
-    commands.sort_by_key(|command| command.position);
-    let has = |p: &u64| commands.iter().any(|command| command.position == *p);
-    if !seen.broken_commands.iter().all(has) {
-        return Err("both copies of one of its commands are damaged");
-    }
-    Ok(WalkedGroup {
-        header: seen.header,
-        header_checksum: seen.header_checksum,
-        file: start,
-        commands,
-        damaged,
-        mended,
-    })
 }

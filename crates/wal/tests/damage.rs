@@ -7,7 +7,10 @@ use bytes::Bytes;
 use levada_env::fault::{Crash, FaultFs, FaultPlan};
 use levada_env::{Env, Fs, SeededRandom};
 use levada_model::LogPosition;
-use levada_wal::{Appended, DamagedRange, FrameKind, Recovered, Wal, WalConfig, WalError};
+use levada_wal::{
+    Appended, DamageKind, DamagedRange, FrameKind, Recovered, Survey, Wal, WalConfig, WalError,
+    format::GroupHeader,
+};
 
 const DIR: &str = "/wal";
 
@@ -70,6 +73,45 @@ async fn write(fs: &FaultFs, seed: u64) -> Written {
     written
 }
 
+fn look(fs: &FaultFs) -> Survey {
+    let files = |fs: &FaultFs| {
+        log_files(fs)
+            .iter()
+            .map(|(p, _)| fs.read(p).unwrap())
+            .collect()
+    };
+    let before: Vec<Vec<u8>> = files(fs);
+    let survey = levada_wal::survey(&env(fs), Path::new(DIR), LogPosition(0), &mut |_, _| {});
+    assert_eq!(files(fs), before, "a look changes nothing");
+    survey.unwrap()
+}
+
+/// A look tells beforehand what opening finds.
+fn assert_same(survey: &Survey, recovered: &Recovered, written: &Written) {
+    assert_eq!(survey.refused, None);
+    assert_eq!(survey.commands, written.commands);
+    let of = |kind| {
+        survey
+            .damage
+            .iter()
+            .filter(move |damage| damage.kind == kind)
+    };
+    let data: Vec<_> = of(DamageKind::Data)
+        .map(|damage| DamagedRange {
+            path: damage.path.clone(),
+            offset: damage.offset,
+            bytes: damage.bytes,
+        })
+        .collect();
+    assert_eq!(data, recovered.damaged);
+    let mended = of(DamageKind::Command).count() as u64;
+    assert_eq!(mended, recovered.commands_mended);
+    assert_eq!(
+        of(DamageKind::Tail).map(|tail| tail.bytes).sum::<u64>(),
+        recovered.torn.as_ref().map_or(0, |torn| torn.bytes)
+    );
+}
+
 trait Hits {
     fn hits(&self, place: &Appended, body: &Bytes) -> bool;
 }
@@ -117,7 +159,11 @@ fn a_flipped_bit_anywhere_costs_at_most_the_frame_it_hit() {
             let (path, bytes) = &files[random.below(files.len() as u64) as usize];
             fs.flip_bit(path, random.below(*bytes), random.below(8) as u8)
                 .unwrap();
+            let survey = seed.is_multiple_of(4).then(|| look(&fs));
             let (wal, recovered) = open(&fs).unwrap();
+            if let Some(survey) = survey {
+                assert_same(&survey, &recovered, &written);
+            }
             assert_eq!(
                 commands(&wal),
                 written.commands,
@@ -164,11 +210,58 @@ fn a_command_damaged_in_both_copies_is_refused_and_nothing_is_changed() {
         }
         assert_eq!(hits, 2, "each command is stored twice");
         let before: Vec<_> = log_files(&fs);
+        let survey = look(&fs);
         let error = open(&fs).unwrap_err();
         assert!(matches!(error, WalError::Damaged { .. }), "{error}");
+        assert_eq!(survey.refused, Some(error.to_string()));
         let text = error.to_string();
         assert!(text.contains(".log") && text.contains("Restore"), "{text}");
         assert_eq!(log_files(&fs), before);
+    });
+}
+
+/// Where each group begins: file and offset.
+fn group_starts(fs: &FaultFs) -> Vec<(std::path::PathBuf, u64)> {
+    let mut found = Vec::new();
+    for (path, _) in log_files(fs) {
+        let bytes = fs.read(&path).unwrap();
+        let mut at = 0;
+        while let Some((header, _)) = bytes.get(at..).and_then(GroupHeader::decode) {
+            found.push((path.clone(), at as u64));
+            at += header.total_bytes as usize;
+        }
+    }
+    found
+}
+
+#[test]
+fn a_damaged_command_is_mended_from_a_group_whose_own_header_is_damaged() {
+    run(async {
+        let fs = FaultFs::new(1);
+        let written = write(&fs, 3).await;
+        let groups = group_starts(&fs);
+        let mut mended = 0;
+        for n in 2..groups.len() - 2 {
+            let fs = fs.image(n as u64);
+            let (path, at) = &groups[n];
+            let bytes = fs.read(path).unwrap();
+            let header = GroupHeader::decode(&bytes[*at as usize..]).unwrap().0;
+            let end = at + header.frames_end;
+            let last = &bytes[end as usize - 12..end as usize];
+            if !last.windows(8).any(|word| word == b"command ") {
+                continue; // Data stands last.
+            }
+            fs.flip_bit(path, end - 1, 3).unwrap();
+            let (path, at) = &groups[n + 1];
+            fs.flip_bit(path, at + 20, 3).unwrap();
+            let survey = look(&fs);
+            let (wal, recovered) = open(&fs).unwrap();
+            assert_same(&survey, &recovered, &written);
+            assert_eq!(recovered.commands_mended, 1, "group {n}");
+            assert_eq!(commands(&wal), written.commands, "group {n}");
+            mended += 1;
+        }
+        assert!(mended > 5, "{mended}");
     });
 }
 

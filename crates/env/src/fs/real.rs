@@ -100,21 +100,36 @@ impl Fs for RealFs {
             .create(true)
             .truncate(false)
             .open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.write_all_at(std::process::id().to_string().as_bytes(), 0)?;
-                // The file stays open, and so the lock is held, as long as the guard lives.
-                Ok(LockResult::Held(FsLock::new(file)))
-            }
-            Err(error) if error == rustix::io::Errno::WOULDBLOCK => {
-                let text = std::fs::read_to_string(path).unwrap_or_default();
-                Ok(LockResult::Taken {
-                    pid: text.trim().parse().ok(),
-                })
-            }
-            Err(error) => Err(error.into()),
+        let file = Arc::new(file);
+        let result = try_lock(path, &file, FlockOperation::NonBlockingLockExclusive)?;
+        if let LockResult::Held(_) = &result {
+            file.set_len(0)?;
+            file.write_all_at(std::process::id().to_string().as_bytes(), 0)?;
         }
+        Ok(result)
+    }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<LockResult> {
+        let file = Arc::new(std::fs::File::open(path)?);
+        try_lock(path, &file, FlockOperation::NonBlockingLockShared)
+    }
+}
+
+/// The guard holds the file open, and so the lock is held as long as the guard lives.
+fn try_lock(
+    path: &Path,
+    file: &Arc<std::fs::File>,
+    operation: FlockOperation,
+) -> io::Result<LockResult> {
+    match flock(&**file, operation) {
+        Ok(()) => Ok(LockResult::Held(FsLock::new(Arc::clone(file)))),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            Ok(LockResult::Taken {
+                pid: text.trim().parse().ok(),
+            })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
