@@ -1,19 +1,41 @@
 //! The engine as a whole: what it holds, how it starts and stops.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use levada_env::Env;
 use levada_journal::Journal;
+use levada_model::{Extent, SegmentId};
 use levada_sequencer::Sequencer;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     EngineMetrics, EngineSettings, accumulator::Accumulator, committer, committer::StagedSegments,
     effects::Dispatch, groups::Groups, retention, tail::TailCache, watch::Watchers,
 };
+
+/// Places that readers found damaged and a person was told of.
+#[derive(Default)]
+pub(crate) struct KnownDamage {
+    places: Mutex<BTreeSet<(SegmentId, u64)>>,
+}
+
+impl KnownDamage {
+    /// More are not told one by one.
+    const PLACES_MAX: usize = 4096;
+
+    /// Whether this place was not known; it is now.
+    pub fn is_new(&self, at: Extent) -> bool {
+        let mut places = self.places.lock();
+        places.len() < Self::PLACES_MAX && places.insert((at.segment, at.position))
+    }
+}
 
 pub(crate) struct Inner {
     pub env: Env,
@@ -25,6 +47,7 @@ pub(crate) struct Inner {
     pub in_flight: Arc<Semaphore>,
     pub staged: StagedSegments,
     pub tail: TailCache,
+    pub damage: KnownDamage,
     pub watchers: Arc<Watchers>,
     pub groups: Groups,
     pub metrics: Arc<EngineMetrics>,
@@ -64,6 +87,7 @@ impl Engine {
             journal,
             sequencer,
             accumulator: Accumulator::default(),
+            damage: KnownDamage::default(),
             staged: StagedSegments::default(),
             watchers,
             groups,

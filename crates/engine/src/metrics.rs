@@ -49,6 +49,8 @@ counters! {
     bytes_rewritten,
     /// Segments released.
     segments_released,
+    /// Places in storage that readers found damaged, each counted once.
+    places_damaged,
 }
 
 pub(crate) fn add(counter: &AtomicU64, amount: u64) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use levada_catalog::{Found, IndexEntry, State, command::IndexRun};
-use levada_model::{Epoch, Offset, PartitionId};
+use levada_model::{Epoch, Extent, Offset, PartitionId};
 
 use crate::{
     Engine, ReadError, ReadPartition, ReadRequest, ReadSlice, TopicRef,
@@ -144,7 +144,11 @@ impl Inner {
         let spilled = match &plan.run {
             Some(run) => match self.run_entries(run, plan.offset).await {
                 Ok(entries) => entries,
-                Err(error) => return Err(self.reconsider(plan, plan.offset, None, error)),
+                Err(error) => {
+                    let error = self.reconsider(plan, plan.offset, None, error);
+                    self.note_damage(plan, (run.first, run.end), run.extent, &error);
+                    return Err(error);
+                }
             },
             None => Vec::new(),
         };
@@ -186,7 +190,9 @@ impl Inner {
                 Err(_) if bytes > 0 => break,
                 Err(error) => {
                     let at = entry.base.max(plan.offset);
-                    return Err(self.reconsider(plan, at, Some(entry), error));
+                    let error = self.reconsider(plan, at, Some(entry), error);
+                    self.note_damage(plan, (entry.base, entry.end()), entry.extent, &error);
+                    return Err(error);
                 }
             }
         }
@@ -220,6 +226,38 @@ impl Inner {
                 _ => ReadError::Storage("the records have just moved".into()),
             }
         })
+    }
+
+    /// Tells a person, once for each place: readers come back again and again.
+    fn note_damage(&self, plan: &Plan, offsets: (Offset, Offset), at: Extent, error: &ReadError) {
+        let ReadError::Corrupt(why) = error else {
+            return;
+        };
+        if !self.damage.is_new(at) {
+            return;
+        }
+        add(&self.metrics.places_damaged, 1);
+        let (topic, partition) = self.sequencer.read(|state| {
+            let partition = state.partition(plan.partition);
+            let topic = partition.and_then(|partition| state.topic(partition.topic()));
+            (
+                topic
+                    .map(|topic| topic.name.to_string())
+                    .unwrap_or_default(),
+                partition.map_or(-1, |partition| partition.index()),
+            )
+        });
+        tracing::error!(
+            topic,
+            partition,
+            first_offset = offsets.0.0,
+            last_offset = offsets.1.0 - 1,
+            segment = at.segment.0,
+            position = at.position,
+            why,
+            "stored records are damaged and not served; `levada doctor --data DIR` on the stopped \
+             service tells all, docs/restore.md what to do"
+        );
     }
 
     /// Adds an entry's batches; `false` once the limit is reached.

@@ -36,6 +36,8 @@ pub fn of_read(error: &ReadError) -> ErrorCode {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::FencedEpoch => ErrorCode::FencedLeaderEpoch,
         ReadError::UnknownEpoch => ErrorCode::UnknownLeaderEpoch,
+        // As Kafka answers. Clients hand it to the application and stay where they are; on
+        // KAFKA_STORAGE_ERROR they would ask again for ever and say nothing.
         ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
         ReadError::Storage(_) => ErrorCode::KafkaStorageError,
     }

@@ -119,6 +119,21 @@ impl Log {
                 "Log files deleted",
                 &log.files_deleted,
             ),
+            (
+                "levada_damage_frames",
+                "Data frames that the start found damaged",
+                &log.frames_damaged,
+            ),
+            (
+                "levada_damage_commands_mended",
+                "Damaged commands that the start read from their copies",
+                &log.commands_mended,
+            ),
+            (
+                "levada_damage_tails_quarantined",
+                "Ends of the log that the start put into quarantine",
+                &log.tails_quarantined,
+            ),
         ];
         for (name, help, counter) in counters {
             page.counter(name, help, counter.load(Relaxed))?;
@@ -222,6 +237,11 @@ impl Core {
                 "levada_retention_moves",
                 "Log starts moved by retention",
                 totals.retention_moves,
+            ),
+            (
+                "levada_damage_places_read",
+                "Damaged places that readers met",
+                totals.places_damaged,
             ),
         ];
         for (name, help, value) in counters {

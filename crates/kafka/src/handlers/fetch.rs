@@ -133,10 +133,6 @@ fn answer(
                 });
             }
             Err(error) => {
-                if let ReadError::Corrupt(what) = &error {
-                    let index = partition.partition_index;
-                    tracing::error!(partition = index, what, "damaged records are not served");
-                }
                 if is_unknown(&error) {
                     partition.aborted_transactions = Some(Vec::new());
                 }
