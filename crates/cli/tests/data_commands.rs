@@ -328,8 +328,14 @@ fn doctor_finds_nothing_wrong_with_a_service_that_works() {
     let server = Server::start();
     let folder = server.folder.path().to_str().unwrap().to_owned();
     let found = server
-        .run(&["doctor", "--probe", "--data", &folder, "-o", "json"])
+        .run(&[
+            "doctor", "--probe", "--data", &folder, "--fsync", "-o", "json",
+        ])
         .json();
+    let mut checks = found["checks"].as_array().unwrap().iter();
+    let log = checks.find(|check| check["name"] == "log").unwrap();
+    let in_use = log["found"].as_str().unwrap().contains("has the folder");
+    assert!(in_use && log["status"] == "warn", "{log}");
     for name in ["connect", "versions", "metadata", "probe", "clock", "fsync"] {
         let checks = found["checks"].as_array().unwrap();
         let check = checks.iter().find(|check| check["name"] == name);

@@ -23,6 +23,7 @@ mod rules;
 mod settings;
 mod slices;
 mod source;
+pub mod survey;
 mod tail;
 #[cfg(feature = "testing")]
 pub mod testing;

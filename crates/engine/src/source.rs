@@ -114,7 +114,11 @@ pub(crate) struct Fetched {
     pub tail: bool,
 }
 
-fn verify(bytes: &[u8], extent: Extent) -> Result<(), ReadError> {
+/// Checks the batches of an entry.
+///
+/// # Errors
+/// [`ReadError::Corrupt`].
+pub(crate) fn verify(bytes: &[u8], extent: Extent) -> Result<(), ReadError> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let header = batch::check(rest).map_err(|why| {

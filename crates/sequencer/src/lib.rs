@@ -10,7 +10,7 @@ mod recovery;
 mod snapshots;
 
 pub use handle::{EffectSink, Proposal, ProposeError, Sequencer};
-pub use recovery::{RecoverError, Recovery};
+pub use recovery::{Rebuilt, RecoverError, Recovery, rebuild};
 
 /// Knobs of the sequencer.
 #[derive(Clone, Debug)]

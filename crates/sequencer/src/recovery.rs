@@ -9,7 +9,11 @@ use levada_env::{
 };
 use levada_model::{LogPosition, codec::DecodeError};
 
-use crate::{Proposal, Sequencer, SequencerSettings, command_log::CommandLog, snapshots};
+use crate::{
+    Proposal, Sequencer, SequencerSettings,
+    command_log::{CommandLog, Recovered},
+    snapshots,
+};
 
 /// Why the state could not be rebuilt. Never answered by an empty start.
 #[derive(Debug, thiserror::Error)]
@@ -51,31 +55,13 @@ impl Sequencer {
         state_settings: StateSettings,
         log: Arc<dyn CommandLog>,
     ) -> Result<(Sequencer, Recovery), RecoverError> {
-        let found = log.recover().await?;
-        let mut recovery = Recovery::default();
-        let mut applied = LogPosition::default();
-        let (mut state, mut last_now_ms) = match found.snapshot {
-            Some((position, bytes)) => {
-                recovery.snapshot = Some(position);
-                applied = position;
-                snapshots::restore(state_settings, &bytes)
-                    .map_err(|source| RecoverError::Snapshot { position, source })?
-            }
-            None => (State::new(state_settings), i64::MIN),
-        };
-        let mut effects = Vec::new();
-        for (position, record) in found.records {
-            let group = encoding::decode_group(&record)
-                .map_err(|source| RecoverError::Command { position, source })?;
-            for command in &group.commands {
-                state.apply(command, group.now_ms, &mut effects);
-                effects.clear();
-            }
-            last_now_ms = last_now_ms.max(group.now_ms);
-            recovery.records_replayed += 1;
-            recovery.commands_replayed += group.commands.len();
-            applied = position;
-        }
+        let rebuilt = rebuild(state_settings, log.recover().await?)?;
+        let Rebuilt {
+            state,
+            applied,
+            last_now_ms,
+            recovery,
+        } = rebuilt;
         let change = state.settings_change();
         let sequencer = Sequencer::start(env, settings, log, state, applied, last_now_ms);
         if let Some(command) = change {
@@ -88,4 +74,50 @@ impl Sequencer {
         }
         Ok((sequencer, recovery))
     }
+}
+
+/// The state that a start finds, and where it stands.
+pub struct Rebuilt {
+    pub state: State,
+    pub applied: LogPosition,
+    /// The time of the newest command.
+    pub last_now_ms: i64,
+    pub recovery: Recovery,
+}
+
+/// Applies what was found in a log.
+///
+/// # Errors
+/// [`RecoverError`], which says what to do.
+pub fn rebuild(settings: StateSettings, found: Recovered) -> Result<Rebuilt, RecoverError> {
+    let mut recovery = Recovery::default();
+    let mut applied = LogPosition::default();
+    let (mut state, mut last_now_ms) = match found.snapshot {
+        Some((position, bytes)) => {
+            recovery.snapshot = Some(position);
+            applied = position;
+            snapshots::restore(settings, &bytes)
+                .map_err(|source| RecoverError::Snapshot { position, source })?
+        }
+        None => (State::new(settings), i64::MIN),
+    };
+    let mut effects = Vec::new();
+    for (position, record) in found.records {
+        let group = encoding::decode_group(&record)
+            .map_err(|source| RecoverError::Command { position, source })?;
+        for command in &group.commands {
+            state.apply(command, group.now_ms, &mut effects);
+            effects.clear();
+        }
+        last_now_ms = last_now_ms.max(group.now_ms);
+        recovery.records_replayed += 1;
+        recovery.commands_replayed += group.commands.len();
+        applied = position;
+    }
+    Ok(Rebuilt {
+        state,
+        applied,
+        last_now_ms,
+        recovery,
+    })
 }

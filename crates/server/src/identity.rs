@@ -3,7 +3,7 @@
 //! It stands twice, the copy in `identity.copy.json`: one of them that was damaged or lost is
 //! written again from the other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use levada_env::Env;
@@ -75,6 +75,16 @@ impl Identity {
             stored.mend(env, path, &identity)?;
         }
         Ok(identity)
+    }
+
+    /// Looks at the two files and changes nothing: those that are damaged, with why. Blocks.
+    pub fn survey(env: &Env, dir: &Path) -> Vec<(PathBuf, String)> {
+        let paths = [FILE, COPY].map(|name| dir.join(name));
+        let damage = |path: PathBuf| match read(env, &path) {
+            Stored::Damaged(why) => Some((path, why)),
+            Stored::Missing | Stored::Sound(_) => None,
+        };
+        paths.into_iter().filter_map(damage).collect()
     }
 
     fn new(env: &Env) -> Self {

@@ -14,6 +14,7 @@ mod metrics;
 mod ready;
 mod service;
 mod storage;
+mod survey;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 pub use listeners::Addresses;
 pub use service::{Service, Stopped};
+pub use survey::{Finding, Place, Severity, survey};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

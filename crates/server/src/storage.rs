@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::identity::Identity;
 use crate::{StartError, compose, ready};
 
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// What stands on the data folder, up and recovered.
 pub(crate) struct Storage {

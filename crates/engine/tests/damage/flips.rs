@@ -16,16 +16,21 @@ use crate::{
     folder::{Expected, value, write},
     layout::{Frame, files, frames},
     run,
+    survey::look,
 };
 
-struct World {
-    fs: FaultFs,
-    expected: Expected,
-    files: Vec<(PathBuf, Vec<u8>)>,
-    frames: Vec<Frame>,
+/// How a stored index run begins.
+pub const INDEX_RUN: &[u8] = b"XIVL";
+
+/// The folder, and what is known of it.
+pub struct World {
+    pub fs: FaultFs,
+    pub expected: Expected,
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+    pub frames: Vec<Frame>,
 }
 
-fn world() -> World {
+pub fn world() -> World {
     let fs = FaultFs::new(1);
     let expected = run(write(&fs));
     let files = files(&fs);
@@ -47,6 +52,16 @@ fn hit<'a>(world: &'a World, path: &Path, at: u64) -> Option<&'a Frame> {
     frames.find(|frame| frame.path == path && frame.range.contains(&at))
 }
 
+/// The data frames that hold a record.
+pub fn holders<'a>(world: &'a World, text: &'a str) -> impl Iterator<Item = &'a Frame> {
+    world.frames.iter().filter(move |frame| holds(frame, text))
+}
+
+fn holds(frame: &Frame, text: &str) -> bool {
+    let mut payload = frame.payload.windows(text.len());
+    frame.kind == FrameKind::Data && payload.any(|w| w == text.as_bytes())
+}
+
 /// What must hold of a folder in which one bit of `path` was flipped at `at`.
 fn judge(
     world: &World,
@@ -54,18 +69,22 @@ fn judge(
     fs: &FaultFs,
     twice: bool,
 ) -> Result<Outcome, String> {
-    let outcome = run(check(fs, &world.expected, twice))?;
+    let looked = if twice { Some(look(fs)?) } else { None };
+    let mut outcome = run(check(fs, &world.expected, twice))?;
+    outcome.lost.sort_unstable();
+    if let Some(looked) = looked
+        && (looked.lost != outcome.lost || looked.refused.is_some())
+    {
+        let (told, refused) = (summary(&looked.lost), looked.refused);
+        return Err(format!(
+            "a look told {told:?} {refused:?}: {:?}",
+            summary(&outcome.lost)
+        ));
+    }
     let frame = hit(world, path, at);
     for (topic, partition, offset) in &outcome.lost {
         let text = value((topic, *partition), *offset);
-        let holds = |frame: &Frame| {
-            frame.kind == FrameKind::Data
-                && frame
-                    .payload
-                    .windows(text.len())
-                    .any(|w| w == text.as_bytes())
-        };
-        if !frame.is_some_and(holds) {
+        if !frame.is_some_and(|frame| holds(frame, &text)) {
             let lost = summary(&outcome.lost);
             return Err(format!("lost outside of the frame that was hit: {lost:?}"));
         }
@@ -88,7 +107,7 @@ fn the_folder_holds_everything_that_is_stored() {
     assert!(of(FrameKind::Command).count() > 20);
     assert!(of(FrameKind::CommandCopy).count() > 20);
     assert!(of(FrameKind::Data).count() > 20);
-    let runs = of(FrameKind::Data).filter(|frame| frame.payload.starts_with(b"XIVL"));
+    let runs = of(FrameKind::Data).filter(|frame| frame.payload.starts_with(INDEX_RUN));
     assert!(runs.count() > 2, "index runs");
     let logs = world.files.iter().filter(|(path, _)| is_log(path));
     assert!(logs.count() > 2);

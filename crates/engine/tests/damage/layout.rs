@@ -20,6 +20,8 @@ pub struct Frame {
     pub kind: FrameKind,
     /// The frame in its file, header included.
     pub range: Range<u64>,
+    /// Position in the log, of the original for a copy.
+    pub position: u64,
     pub payload: Vec<u8>,
 }
 
@@ -63,6 +65,7 @@ pub fn frames(files: &[(PathBuf, Vec<u8>)]) -> Vec<Frame> {
                     path: path.clone(),
                     kind: head.kind,
                     range: at as u64..end as u64,
+                    position: head.position,
                     payload: bytes[payload_at..end].to_vec(),
                 });
                 at = end;

@@ -9,6 +9,8 @@ mod check;
 mod flips;
 mod folder;
 mod layout;
+mod pairs;
+mod survey;
 
 /// A world without threads and with a clock of its own.
 fn run<T>(future: impl Future<Output = T>) -> T {

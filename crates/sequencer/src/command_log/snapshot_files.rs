@@ -29,6 +29,17 @@ const SUFFIX: &str = ".snap";
 /// What a crash left of one that was being written.
 const UNFINISHED_SUFFIX: &str = ".snap.tmp";
 
+/// A snapshot file, looked at from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFound {
+    pub path: PathBuf,
+    /// Why it cannot be used.
+    pub error: Option<String>,
+}
+
+/// Position and content of the newest snapshot that is whole.
+type Newest = Option<(LogPosition, Bytes)>;
+
 #[derive(Clone)]
 pub(crate) struct SnapshotFiles {
     env: Env,
@@ -40,6 +51,38 @@ pub(crate) struct SnapshotFiles {
 }
 
 impl SnapshotFiles {
+    fn at(env: &Env, dir: &Path) -> SnapshotFiles {
+        SnapshotFiles {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            newest: None,
+            damaged: Vec::new(),
+        }
+    }
+
+    /// Reads every snapshot in `dir` and changes nothing: each with why it cannot be used, if so,
+    /// oldest first; and the content of the newest one that can.
+    ///
+    /// # Errors
+    /// [`WalError::Io`].
+    pub fn survey(env: &Env, dir: &Path) -> Result<(Vec<SnapshotFound>, Newest), WalError> {
+        let mut found = Vec::new();
+        let mut newest = None;
+        if !env.fs().exists(dir) {
+            return Ok((found, newest));
+        }
+        let files = SnapshotFiles::at(env, dir);
+        for position in files.positions()? {
+            let loaded = files.load(position);
+            found.push(SnapshotFound {
+                path: files.path(position),
+                error: loaded.as_ref().err().map(ToString::to_string),
+            });
+            newest = loaded.ok().map(|content| (position, content)).or(newest);
+        }
+        Ok((found, newest))
+    }
+
     /// Makes the folder if need be and looks for the newest snapshot that is whole. Without one the
     /// log has to hold everything, which its opening finds out: see [`SnapshotFiles::explain`].
     ///
@@ -48,12 +91,7 @@ impl SnapshotFiles {
     pub fn open(env: &Env, dir: &Path) -> Result<SnapshotFiles, WalError> {
         let fs = env.fs();
         fs.create_dir_all(dir).map_err(|e| failed("make", dir, e))?;
-        let mut files = SnapshotFiles {
-            env: env.clone(),
-            dir: dir.to_owned(),
-            newest: None,
-            damaged: Vec::new(),
-        };
+        let mut files = SnapshotFiles::at(env, dir);
         files.remove_unfinished()?;
         let positions = files.positions()?;
         for position in positions.iter().rev() {

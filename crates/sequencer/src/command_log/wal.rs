@@ -13,6 +13,7 @@ use levada_env::{
 use levada_model::LogPosition;
 use levada_wal::{Appended, FrameKind, Priority, Wal, WalConfig, WalError};
 
+pub use super::snapshot_files::SnapshotFound;
 use super::{Appending, CommandLog, Recovered, snapshot_files::SnapshotFiles};
 
 /// Folder of the log's files below the data folder.
@@ -27,6 +28,14 @@ pub struct WalLog {
     snapshots: SnapshotFiles,
     snapshot_position: AtomicU64,
     data_dir: PathBuf,
+}
+
+/// What [`WalLog::survey`] found.
+pub struct LogSurvey {
+    pub snapshots: Vec<SnapshotFound>,
+    pub wal: levada_wal::Survey,
+    /// What a start would rebuild the state from; if one is refused, what comes before that.
+    pub found: Recovered,
 }
 
 impl WalLog {
@@ -58,6 +67,30 @@ impl WalLog {
             data_dir: data_dir.to_owned(),
         };
         Ok((log, recovered))
+    }
+
+    /// Looks at the log and the snapshots in `data_dir` and changes nothing. `progress` is told
+    /// bytes looked through and bytes in all. Blocks.
+    ///
+    /// # Errors
+    /// [`WalError::Io`] when a folder cannot be listed.
+    pub fn survey(
+        env: &Env,
+        data_dir: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<LogSurvey, WalError> {
+        let (snapshots, newest) = SnapshotFiles::survey(env, &data_dir.join(SNAPSHOT_DIR))?;
+        let after = newest.as_ref().map_or(LogPosition(0), |newest| newest.0);
+        let mut wal = levada_wal::survey(env, &data_dir.join(LOG_DIR), after, progress)?;
+        let found = Recovered {
+            snapshot: newest,
+            records: std::mem::take(&mut wal.commands),
+        };
+        Ok(LogSurvey {
+            snapshots,
+            wal,
+            found,
+        })
     }
 
     /// The log that the journal shares.

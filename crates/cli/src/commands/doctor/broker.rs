@@ -142,7 +142,7 @@ async fn probe(client: &Client, context: &Context, topic: &str) -> Check {
     let work = context
         .env
         .timeout(PROBE_TIMEOUT, round_trip(client, context, topic));
-    let advice = "Records pass slowly: look at the data folder's fsync speed (--data DIR) and at \
+    let advice = "Records pass slowly: look at the data folder's fsync speed (--data DIR --fsync) and at \
          the broker's load.";
     match work.await {
         Ok(Ok((written, read))) => {

@@ -27,7 +27,7 @@ const CLOCK_LEAST_MS: i64 = 1_767_225_600_000;
 const CLOCK_MOST_MS: i64 = 4_102_444_800_000;
 
 /// Adds the checks.
-pub async fn check(data: Option<&Path>, context: &Context, checks: &mut Vec<Check>) {
+pub async fn check(data: Option<&Path>, fsync: bool, context: &Context, checks: &mut Vec<Check>) {
     checks.push(clock(context.env.now_ms()));
     checks.push(files());
     checks.extend(memory(&context.env));
@@ -35,7 +35,10 @@ pub async fn check(data: Option<&Path>, context: &Context, checks: &mut Vec<Chec
         let env = context.env.clone();
         let folder = folder.to_owned();
         let inner = env.clone();
-        checks.extend(env.blocking(move || data_folder(&inner, &folder)).await);
+        checks.extend(
+            env.blocking(move || data_folder(&inner, &folder, fsync))
+                .await,
+        );
     }
 }
 
@@ -85,7 +88,7 @@ fn available_memory(info: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-fn data_folder(env: &Env, folder: &Path) -> Vec<Check> {
+fn data_folder(env: &Env, folder: &Path, fsync: bool) -> Vec<Check> {
     let shown = folder.display();
     if !env.fs().exists(folder) {
         let found = format!("{shown} does not exist");
@@ -108,7 +111,15 @@ fn data_folder(env: &Env, folder: &Path) -> Vec<Check> {
             "The folder cannot be used as it is.",
         ),
     });
-    checks.push(match fsync_times(env, folder) {
+    if fsync {
+        checks.push(fsync_speed(env, folder));
+    }
+    checks
+}
+
+fn fsync_speed(env: &Env, folder: &Path) -> Check {
+    let shown = folder.display();
+    match fsync_times(env, folder) {
         Ok(mut times) => {
             times.sort_unstable();
             let at = |part: usize| {
@@ -130,8 +141,7 @@ fn data_folder(env: &Env, folder: &Path) -> Vec<Check> {
             format!("cannot write to {shown}: {error}"),
             "The service's user needs to write there.",
         ),
-    });
-    checks
+    }
 }
 
 /// Overwrites one page again and again, as a log with prepared files does.
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn a_data_folder_that_is_fine_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let checks = data_folder(&Env::real(), folder.path());
+        let checks = data_folder(&Env::real(), folder.path(), true);
         assert_eq!(checks.len(), 2);
         assert_eq!(checks[1].name, "fsync");
         assert!(checks[1].found.starts_with("p50"), "{}", checks[1].found);

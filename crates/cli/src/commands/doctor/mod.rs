@@ -1,10 +1,12 @@
 //! `levada doctor`: what stands between this machine and a broker that works well.
 
 mod broker;
+mod folder;
 mod machine;
 
 use std::path::PathBuf;
 
+use levada_server::Place;
 use serde::Serialize;
 
 use crate::context::{BrokerArgs, Context};
@@ -19,9 +21,12 @@ pub struct Args {
     /// Also write a record and read it back, in the topic of this name
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, default_missing_value = "levada-doctor")]
     probe: Option<String>,
-    /// Also check this data folder: space, speed of fsync
+    /// Also check this data folder: space, and every byte of its log for damage; only reads
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Also time fsync in the data folder, with a small file that is removed again
+    #[arg(long, requires = "data")]
+    fsync: bool,
     /// Do not talk to a broker: check this machine only
     #[arg(long)]
     offline: bool,
@@ -64,6 +69,10 @@ struct Check {
     found: String,
     /// What to do; null when all is well.
     advice: Option<String>,
+    /// Where, if it lies in a file: `file`, `offset`, `bytes`, and of records `topic`, `partition`,
+    /// `first_offset`, `last_offset`.
+    #[serde(flatten)]
+    place: Option<Place>,
 }
 
 impl Check {
@@ -73,6 +82,7 @@ impl Check {
             status,
             found: found.into(),
             advice: (status != Status::Ok).then(|| advice.to_owned()),
+            place: None,
         }
     }
 
@@ -111,7 +121,8 @@ impl Report for Findings {
     }
 }
 
-/// Runs the command: exit code 0 when nothing is critical, 3 when no broker answers, else 1.
+/// Runs the command: exit code 0 when nothing is critical, 3 when all that is critical is that no
+/// broker answers, else 1.
 ///
 /// # Errors
 /// See `CliError`.
@@ -122,7 +133,15 @@ pub async fn run(args: Args, context: Context) -> CliResult {
         if !args.offline {
             unreachable = broker::check(&args, &context, &mut checks).await;
         }
-        machine::check(args.data.as_deref(), &context, &mut checks).await;
+        let reached = checks.len();
+        machine::check(args.data.as_deref(), args.fsync, &context, &mut checks).await;
+        if let Some(data) = &args.data {
+            folder::check(data, &context, &mut checks).await;
+        }
+        let mut here = checks.iter().skip(reached);
+        if here.any(|check| check.status == Status::Critical) {
+            unreachable = None;
+        }
         let findings = Findings {
             status: checks
                 .iter()
@@ -144,10 +163,15 @@ pub async fn run(args: Args, context: Context) -> CliResult {
     .await
 }
 
+/// What to do, once for each thing: damage in a hundred places has one advice.
 fn advice(findings: &Findings) -> String {
     let mut text = String::new();
+    let mut told = Vec::new();
     for check in &findings.checks {
-        if let Some(advice) = &check.advice {
+        if let Some(advice) = &check.advice
+            && !told.contains(&(check.name, advice))
+        {
+            told.push((check.name, advice));
             text.push_str(&format!("\n{}: {advice}", check.name));
         }
     }
