@@ -159,11 +159,24 @@ impl Pool {
             && self.has_room(self.file_bytes)
     }
 
-    /// Zeroes one file, giving way while the log is busy. False when the log has ended.
+    /// Prepares one file. False when the log has ended.
     fn fill_one(&self, shared: &Shared, number: u64) -> std::io::Result<bool> {
-        use std::sync::atomic::Ordering::Relaxed;
         let path = self.files.dir().join(format!("pool-{number}"));
-        let file = self.env.fs().open(&path, OpenMode::Create)?;
+        let filled = self.zero(shared, &path).inspect_err(|_| {
+            // Most likely the disk is full: half a file would lie there until the next start.
+            let _ = self.env.fs().remove_file(&path);
+        })?;
+        if filled {
+            self.ready.lock().push(path);
+            shared.state.lock().pool_ready = self.ready();
+        }
+        Ok(filled)
+    }
+
+    /// Zeroes a file, giving way while the log is busy. False when the log has ended.
+    fn zero(&self, shared: &Shared, path: &Path) -> std::io::Result<bool> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let file = self.env.fs().open(path, OpenMode::Create)?;
         let zeros = vec![0; ZERO_CHUNK_BYTES];
         let mut offset = 0;
         while offset < self.file_bytes {
@@ -182,8 +195,6 @@ impl Pool {
             offset += bytes as u64;
         }
         file.sync_all()?;
-        self.ready.lock().push(path);
-        shared.state.lock().pool_ready = self.ready();
         Ok(true)
     }
 
@@ -205,5 +216,36 @@ impl Pool {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use levada_env::fault::FaultFs;
+
+    use super::*;
+    use crate::state::State;
+
+    #[test]
+    fn a_file_that_a_full_disk_cut_short_gives_its_space_back() {
+        let fs = FaultFs::new(1);
+        let env = Env::simulated(1, Arc::new(fs.clone()));
+        let dir = Path::new("/wal");
+        env.fs().create_dir_all(dir).unwrap();
+        let config = WalConfig {
+            pool_bytes_max: 4 << 20,
+            ..WalConfig::default()
+        };
+        let files = Arc::new(Files::new(env.clone(), dir.to_owned()));
+        let pool = Pool::new(env.clone(), files, &config);
+        let shared = Shared::new(State::new(0, 0, 1, Vec::new()), true);
+        // No room for the reserve either, so that nothing else takes space.
+        fs.set_capacity(Some(3 << 20));
+        assert!(pool.fill_one(&shared, 1).is_err());
+        assert_eq!(env.fs().read_dir(dir).unwrap(), Vec::<String>::new());
+        assert_eq!(pool.ready(), 0);
+        fs.set_capacity(Some(8 << 20));
+        assert!(pool.fill_one(&shared, 2).unwrap());
+        assert_eq!((pool.ready(), pool.take()), (1, Some(dir.join("pool-2"))));
     }
 }
