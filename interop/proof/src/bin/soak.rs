@@ -97,6 +97,12 @@ fn print(outcome: &Outcome) {
         mib(growth.slack_allowed_bytes as f64)
     );
     println!(
+        "  beyond 1.5 x live  {:>8.1} {:>10}   {}",
+        mib(middle(&growth.disk_slack)),
+        "",
+        trend(&growth.disk_slack, f64::from(1 << 20))
+    );
+    println!(
         "\n{:.1} minutes (seed {}), {} lives, {} records and {} commits acknowledged, {} given to consumers, {} read back,\n\
          {} topics made and {} deleted, {} connections, {} violations",
         outcome.minutes,

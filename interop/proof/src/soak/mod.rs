@@ -49,8 +49,9 @@ const SETTINGS: [(&str, &str); 10] = [
     ("memory-response-bytes", "8MiB"),
 ];
 /// What the disk may hold beside 1.5 times the live bytes: the slack, the pool and the reserve of
-/// the settings, two log files in writing and in release, snapshots.
-const SLACK_BYTES: u64 = (16 + 16 + 8 + 2 * 8 + 8) << 20;
+/// the settings, the log that two snapshots still need, two log files in writing and in release,
+/// snapshots.
+const SLACK_BYTES: u64 = (16 + 16 + 8 + 2 * 16 + 2 * 8 + 8) << 20;
 
 /// What to do.
 pub struct Plan {

@@ -25,6 +25,8 @@ const LIFE_SECONDS_MIN: f64 = 5.0;
 const GROWTH_AN_HOUR_MAX: f64 = 0.05;
 /// The same for counts, which are small.
 const COUNT_AN_HOUR_MAX: f64 = 4.0;
+/// The same for the disk beyond 1.5 times the live bytes, which moves by whole files.
+const DISK_AN_HOUR_MAX: f64 = (16 << 20) as f64;
 const HOUR: f64 = 3600.0;
 
 struct Sample {
@@ -59,6 +61,8 @@ pub struct Growth {
     pub rss: Option<Trend>,
     pub files_open: Option<Trend>,
     pub threads: Option<Trend>,
+    /// What the disk holds beyond 1.5 times the live bytes.
+    pub disk_slack: Option<Trend>,
     /// The median memory of each life, over the time of the whole run.
     pub rss_by_life: Option<Trend>,
     pub rss_median_bytes: f64,
@@ -119,6 +123,7 @@ impl Samples {
             ("memory from life to life", &growth.rss_by_life, None),
             ("open files", &growth.files_open, Some(COUNT_AN_HOUR_MAX)),
             ("threads", &growth.threads, Some(COUNT_AN_HOUR_MAX)),
+            ("the disk", &growth.disk_slack, Some(DISK_AN_HOUR_MAX)),
         ];
         for (what, trend, allowed) in trends {
             let Some(trend) = trend else { continue };
@@ -211,6 +216,7 @@ fn growth(kept: &Kept) -> Growth {
         rss: trend(|sample| sample.figures.rss_bytes),
         files_open: trend(|sample| sample.figures.files_open),
         threads: trend(|sample| sample.figures.threads),
+        disk_slack: trend(slack_used),
         rss_by_life: Trend::of(&in_hours(&by_life(samples))),
         rss_median_bytes: median(all_rss).unwrap_or(0.0),
         rss_max_bytes: most(|sample| sample.figures.rss_bytes),
