@@ -144,13 +144,15 @@ impl Edit {
         produces.all(is_ok)
     }
 
-    /// Whether a damage note names this partition.
+    /// Whether damage may have hit this partition.
     pub fn is_damaged(&self, place: &Place) -> bool {
+        let is_same = |cost: &Cost| {
+            cost.at.topic.name == place.topic.name && cost.at.partition == place.partition
+        };
         self.history.events.iter().any(|event| match &event.what {
-            What::Note(Note::Damage {
-                may_cost: Some(costs),
-                ..
-            }) => costs.iter().any(|cost| cost.at == *place),
+            What::Note(Note::Damage { may_cost, .. }) => may_cost
+                .as_ref()
+                .is_none_or(|costs| costs.iter().any(is_same)),
             _ => false,
         })
     }

@@ -4,7 +4,7 @@ use levada_model::Offset;
 use levada_sim::history::*;
 use levada_wire_kafka::ErrorCode;
 
-use super::{Ack, Done, Edit, Fetched, Mutation};
+use super::{Ack, Done, Edit, Fetched, Mutation, is_ok};
 
 pub const MUTATIONS: [Mutation; 25] = [
     ("an acknowledged record is passed over", "kept", drop_middle),
@@ -129,7 +129,8 @@ fn other_partition(edit: &mut Edit) -> Option<()> {
     let reads = edit.audit_reads();
     let mut read = edit.pick(reads)?;
     let mut acks = edit.acks();
-    acks.retain(|(_, at, ..)| *at != read.at);
+    // Whichever topic a name means, the number of the partition is another.
+    acks.retain(|(_, at, ..)| at.partition != read.at.partition);
     let (_, _, _, records, _) = edit.pick(acks)?;
     read.records[0].1 = records[0];
     edit.set_read(read);
@@ -218,7 +219,11 @@ fn gap(edit: &mut Edit) -> Option<()> {
 /// Two records of a batch that was never acknowledged change places in every read.
 fn torn(edit: &mut Edit) -> Option<()> {
     let calls = edit.calls();
-    let acked: Vec<Vec<RecordId>> = edit.acks().into_iter().map(|ack| ack.3).collect();
+    let acked = calls.iter().filter_map(|done| match &done.op {
+        Op::Produce { records, .. } if is_ok(done) => Some(records),
+        _ => None,
+    });
+    let acked: Vec<&Vec<RecordId>> = acked.collect();
     let reads = edit.reads();
     let batches = calls.iter().filter_map(|done| match &done.op {
         Op::Produce { records, at, .. } if records.len() > 1 && at.topic.id.is_some() => {

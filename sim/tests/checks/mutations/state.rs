@@ -220,8 +220,11 @@ fn fail_storage(edit: &mut Edit) -> Option<()> {
     Some(())
 }
 
+/// A member's commit: its call, group, generation, partition and offset.
+type CommitCall = (Done, String, i32, Place, i64);
+
 /// Commits of members.
-fn commits(edit: &Edit) -> Vec<(Done, String, i32, Place, i64)> {
+fn commits(edit: &Edit) -> Vec<CommitCall> {
     let commits = edit
         .calls()
         .into_iter()
@@ -237,12 +240,7 @@ fn commits(edit: &Edit) -> Vec<(Done, String, i32, Place, i64)> {
     commits.collect()
 }
 
-fn set_commit(
-    edit: &mut Edit,
-    commit: &(Done, String, i32, Place, i64),
-    generation: i32,
-    offset: i64,
-) {
+fn set_commit(edit: &mut Edit, commit: &CommitCall, generation: i32, offset: i64) {
     let op = Op::Commit {
         group: commit.1.clone(),
         generation: Some(generation),
@@ -283,18 +281,20 @@ fn commit_one(edit: &mut Edit) -> Option<()> {
     Some(())
 }
 
-/// What was committed, as told behind the audit, with the acknowledged commits before.
-fn committed(edit: &mut Edit) -> Option<(Done, Place, i64)> {
+/// What was committed, as told behind the audit, in a group that nobody asked to delete.
+fn committed(edit: &mut Edit) -> Option<(Done, String, Place, i64)> {
     let audit = edit.audit();
     let told = edit
         .calls()
         .into_iter()
         .filter_map(|done| match (&done.op, &done.outcome) {
-            (Op::FetchCommitted { at, .. }, Outcome::Ok(Answer::Committed(Some(offset))))
-                if done.invoked > audit && edit.is_kept(&at.topic.name) =>
+            (Op::FetchCommitted { group, at }, Outcome::Ok(Answer::Committed(Some(offset))))
+                if done.invoked > audit
+                    && edit.is_kept(&at.topic.name)
+                    && is_lasting(edit, group) =>
             {
-                let (at, offset) = (at.clone(), offset.0);
-                Some((done, at, offset))
+                let (group, at, offset) = (group.clone(), at.clone(), offset.0);
+                Some((done, group, at, offset))
             }
             _ => None,
         });
@@ -302,32 +302,36 @@ fn committed(edit: &mut Edit) -> Option<(Done, Place, i64)> {
     edit.pick(told)
 }
 
+fn is_lasting(edit: &Edit, group: &str) -> bool {
+    edit.calls().iter().all(|done| {
+        !matches!(&done.op, Op::DeleteGroup { group: of } if of == group)
+            || matches!(done.outcome, Outcome::Refused(_))
+    })
+}
+
 fn lose_commit(edit: &mut Edit) -> Option<()> {
-    let (done, place, _) = committed(edit)?;
+    let (told, group, place, _) = committed(edit)?;
     let is_sure = commits(edit)
         .iter()
-        .any(|(done, _, _, at, _)| *at == place && is_ok(done));
-    is_sure.then(|| edit.set_answer(&done, Answer::Committed(None)))
+        .any(|(done, of, _, at, _)| *of == group && *at == place && is_ok(done));
+    is_sure.then(|| edit.set_answer(&told, Answer::Committed(None)))
 }
 
 fn old_commit(edit: &mut Edit) -> Option<()> {
-    let (done, place, now) = committed(edit)?;
-    let all = commits(edit);
-    let here: Vec<_> = all.iter().filter(|(_, _, _, at, _)| *at == place).collect();
+    let (told, group, place, now) = committed(edit)?;
+    let mut here = commits(edit);
+    here.retain(|(_, of, _, at, _)| *of == group && *at == place);
     let old = here.iter().filter(|(done, _, _, _, offset)| {
-        let later = |(other, ..): &&&(Done, String, i32, Place, i64)| {
-            is_ok(other) && done.returned < other.invoked
-        };
+        let is_later = |other: &CommitCall| is_ok(&other.0) && done.returned < other.0.invoked;
         // Whoever asked for this offset was answered, and overwritten.
-        let settled = here
-            .iter()
-            .filter(|other| other.4 == *offset)
-            .all(|other| is_ok(&other.0) && other.0.returned <= done.returned);
-        *offset != now && settled && here.iter().any(|other| later(&other))
+        let settles = |other: &CommitCall| {
+            other.4 != *offset || (is_ok(&other.0) && other.0.returned <= done.returned)
+        };
+        *offset != now && here.iter().all(settles) && here.iter().any(is_later)
     });
     let old = old.map(|(_, _, _, _, offset)| *offset).collect();
     let old = edit.pick(old)?;
-    edit.set_answer(&done, Answer::Committed(Some(Offset(old))));
+    edit.set_answer(&told, Answer::Committed(Some(Offset(old))));
     Some(())
 }
 
@@ -337,36 +341,42 @@ fn strange_commit(edit: &mut Edit) -> Option<()> {
     Some(())
 }
 
-/// Joins with their generations and parts.
-fn joins(edit: &Edit) -> Vec<(Done, i32, Vec<Place>)> {
-    let joins = edit
-        .calls()
-        .into_iter()
-        .filter_map(|done| match done.outcome.clone() {
+/// An answered join: its call, group, generation and assignment.
+type JoinCall = (Done, String, i32, Vec<Place>);
+
+fn joins(edit: &Edit) -> Vec<JoinCall> {
+    let joins = edit.calls().into_iter().filter_map(|done| {
+        let (
+            Op::Join { group },
             Outcome::Ok(Answer::Joined {
                 generation,
                 assignment,
-            }) => Some((done, generation, assignment)),
-            _ => None,
-        });
+            }),
+        ) = (done.op.clone(), done.outcome.clone())
+        else {
+            return None;
+        };
+        is_lasting(edit, &group).then_some((done, group, generation, assignment))
+    });
     joins.collect()
 }
 
 fn fenced_commit(edit: &mut Edit) -> Option<()> {
-    let all = commits(edit);
-    let first = all
-        .iter()
-        .filter(|(done, ..)| is_ok(done))
-        .map(|(done, ..)| done.returned)
-        .min()?;
-    let joins = joins(edit);
-    let fitting = all.into_iter().filter(|(done, _, generation, _, _)| {
-        let told = |(join, of, _): &(Done, i32, Vec<Place>)| {
-            of == generation && (first + 1..done.invoked).contains(&join.returned)
+    let (all, joins) = (commits(edit), joins(edit));
+    let fitting = all.iter().filter(|(done, group, generation, _, _)| {
+        let first = all
+            .iter()
+            .filter(|(first, of, ..)| of == group && is_ok(first));
+        let first = first.map(|(first, ..)| first.returned).min();
+        let told = |(join, of, own, _): &JoinCall| {
+            of == group
+                && own == generation
+                && first.is_some_and(|first| first < join.returned)
+                && join.returned < done.invoked
         };
         is_ok(done) && joins.iter().any(told)
     });
-    let fitting = fitting.collect();
+    let fitting = fitting.cloned().collect();
     let commit = edit.pick(fitting)?;
     set_commit(edit, &commit, commit.2 - 1, commit.4);
     Some(())
@@ -376,15 +386,17 @@ fn share(edit: &mut Edit) -> Option<()> {
     let joins = joins(edit);
     let pairs = joins.iter().flat_map(|one| {
         let others = joins.iter().filter(|other| {
-            one.0.client != other.0.client && one.2.iter().any(|place| other.2.contains(place))
+            one.1 == other.1
+                && one.0.client != other.0.client
+                && one.3.iter().any(|place| other.3.contains(place))
         });
         others.map(|other| (one.clone(), other.clone()))
     });
     let pairs = pairs.collect();
     let (one, other) = edit.pick(pairs)?;
     let answer = Answer::Joined {
-        generation: one.1,
-        assignment: other.2,
+        generation: one.2,
+        assignment: other.3,
     };
     edit.set_answer(&other.0, answer);
     Some(())
