@@ -6,10 +6,12 @@
 
 mod content;
 mod disk;
+mod names;
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -27,6 +29,10 @@ pub struct FaultPlan {
     pub write_error_one_in: u64,
     /// A sync fails with EIO; what it should have made safe never becomes safe.
     pub sync_error_one_in: u64,
+    /// Callers that can wait are kept waiting before a call ...
+    pub slow_one_in: u64,
+    /// ... for up to so many milliseconds of simulated time.
+    pub slow_ms_max: u64,
 }
 
 /// What is left after the machine stops.
@@ -53,11 +59,16 @@ pub struct FaultCounts {
     pub sync_errors: u64,
     /// Writes refused for lack of space.
     pub full_writes: u64,
+    /// Waits of a slow disk.
+    pub slow_calls: u64,
     pub bits_flipped: u64,
     /// Unsynced writes of which nothing was left.
     pub writes_lost: u64,
     /// Unsynced writes of which a part was left.
     pub writes_torn: u64,
+    /// Unsynced writes that were left, in whole or in part, although an earlier one of the same
+    /// file or an earlier part was not.
+    pub writes_reordered: u64,
     /// Unsynced new, renamed or removed names that were undone.
     pub names_lost: u64,
 }
@@ -133,6 +144,12 @@ impl FaultFs {
         self.disk.lock().flip_bit(path, offset, bit)
     }
 
+    /// Bytes that files take, in whole blocks.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.disk.lock().used_bytes()
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn counts(&self) -> FaultCounts {
@@ -204,6 +221,10 @@ impl Fs for FaultFs {
             // Readers hold nothing here: no test looks at what they keep out.
             false => Ok(LockResult::Held(FsLock::new(()))),
         }
+    }
+
+    fn delay(&self) -> Duration {
+        self.disk.lock().delay()
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockResult> {

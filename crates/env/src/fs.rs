@@ -8,6 +8,7 @@ use std::any::Any;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use real::RealFs;
 
@@ -114,6 +115,11 @@ pub trait Fs: Send + Sync {
 
     /// Size of the filesystem that holds `path`, in bytes.
     fn total_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// How long the next call takes in simulated time, for those who can wait without blocking.
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Takes the exclusive lock on the file at `path`, which is made if need be and then holds our
     /// process id. Does not wait.

@@ -1,4 +1,4 @@
-//! The world outside: clock, chance, tasks, threads and files.
+//! The world outside: clock, chance, tasks, threads, files and the network.
 //!
 //! Everything above this crate takes an [`Env`] and reaches the machine only through it, so that a
 //! whole run can be replayed from its seed. Clippy refuses the direct calls everywhere else.
@@ -7,11 +7,14 @@
 pub mod clock;
 pub mod fault;
 pub mod fs;
+mod gate;
+pub mod net;
 pub mod port;
 pub mod random;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ use tracing::Instrument;
 
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use fs::{File, Fs, FsLock, LockResult, OpenMode, RealFs};
+pub use gate::Gate;
+pub use net::Network;
 pub use random::{OsRandom, Random, SeededRandom};
 /// What [`Env::timeout`] returns when the time is up.
 pub use tokio::time::error::Elapsed;
@@ -29,6 +34,9 @@ pub struct Env {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     fs: Arc<dyn Fs>,
+    /// The machine's own when there is none.
+    network: Option<Arc<dyn Network>>,
+    gate: Option<Arc<dyn Gate>>,
     simulated: bool,
 }
 
@@ -48,6 +56,8 @@ impl Env {
             clock: Arc::new(RealClock::new()),
             random: Arc::new(OsRandom),
             fs: Arc::new(RealFs),
+            network: None,
+            gate: None,
             simulated: false,
         }
     }
@@ -60,6 +70,8 @@ impl Env {
             clock: Arc::new(SimulatedClock::new()),
             random: Arc::new(SeededRandom::new(seed)),
             fs,
+            network: None,
+            gate: None,
             simulated: true,
         }
     }
@@ -82,6 +94,20 @@ impl Env {
     #[must_use]
     pub fn with_random(mut self, random: Arc<dyn Random>) -> Self {
         self.random = random;
+        self
+    }
+
+    /// The same world on another network.
+    #[must_use]
+    pub fn with_network(mut self, network: Arc<dyn Network>) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// The same world, whose tasks run only as long as `gate` lets them.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -123,17 +149,19 @@ impl Env {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        tokio::spawn(f.instrument(tracing::debug_span!("task", name)))
+        let task = f.instrument(tracing::debug_span!("task", name));
+        tokio::spawn(gate::Gated::new(self.gate.clone(), task))
     }
 
-    /// Runs `f`, which may block, off the reactor (in place in a simulated world). A panic in `f`
-    /// goes on in the caller.
+    /// Runs `f`, which may block, off the reactor (in a simulated world in place, after the time that
+    /// its disk takes). A panic in `f` goes on in the caller.
     pub async fn blocking<F, R>(&self, f: F) -> R
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
         if self.simulated {
+            self.disk_delay().await;
             return f();
         }
         match tokio::task::spawn_blocking(f).await {
@@ -168,6 +196,50 @@ impl Env {
     /// Fills `buf` with random bytes; from the system they are fit for keys.
     pub fn random_bytes(&self, buf: &mut [u8]) {
         self.random.fill(buf);
+    }
+
+    /// Waits as long as the next call to a simulated disk takes; not at all on a real one, whose
+    /// calls take their time themselves.
+    pub async fn disk_delay(&self) {
+        let delay = self.fs.delay();
+        if !delay.is_zero() {
+            self.sleep(delay).await;
+        }
+    }
+
+    /// What `address` (`host:port`) stands for.
+    ///
+    /// # Errors
+    /// The system's: the name has no address, or this is not `host:port`.
+    pub async fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        match &self.network {
+            None => Ok(tokio::net::lookup_host(address).await?.collect()),
+            Some(network) => network.resolve(address),
+        }
+    }
+
+    /// Binds `address`; the system keeps up to `backlog` connections waiting for us.
+    ///
+    /// # Errors
+    /// The system's: the address is taken, forbidden, or not ours.
+    pub async fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<net::Listener> {
+        match &self.network {
+            None => net::Listener::bind(address, backlog),
+            Some(network) => Ok(net::Listener::simulated(network.listen(address).await?)),
+        }
+    }
+
+    /// Connects to `address` (`host:port`).
+    ///
+    /// # Errors
+    /// The system's; `InvalidInput` when the address is not `host:port`.
+    pub async fn connect(&self, address: &str) -> io::Result<net::Stream> {
+        match &self.network {
+            None => net::Stream::connect(address).await,
+            Some(network) => Ok(net::Stream::simulated(
+                network.connect(address.to_owned()).await?,
+            )),
+        }
     }
 
     /// The files.

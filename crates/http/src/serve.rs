@@ -51,6 +51,7 @@ pub async fn serve(
                     .serve_connection(TokioIo::new(connection.stream), service);
                 let mut http = std::pin::pin!(http);
                 let result = tokio::select! {
+                    biased;
                     result = http.as_mut() => result,
                     () = stopping.cancelled() => {
                         http.as_mut().graceful_shutdown();

@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use levada_env::net::Stream;
 use levada_net::Connection;
 use levada_wire_kafka::header::RequestHeader;
 use levada_wire_kafka::{ApiKey, Reader, WireError};
-use tokio::net::tcp::ReadHalf;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ impl Closed {
 }
 
 /// Serves one connection until it ends, is refused, or the service drains.
-pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
+pub async fn serve(shared: Arc<Shared>, connection: Connection) {
     shared.metrics.connected();
     let peer = Arc::new(Peer {
         client: shared.clients.enter(&shared.env, connection.peer),
@@ -48,17 +48,17 @@ pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
         shared: Arc::clone(&shared),
         gone: CancellationToken::new(),
     });
-    let (reader, writer) = connection.stream.split();
+    let stream = &connection.stream;
     let limit = shared.settings.requests_in_flight_max.max(1);
     let (queue, mut requests) = mpsc::channel(limit);
     let ended = {
         let reading = async {
-            let ended = Reading::new(&shared, &peer, queue).run(reader).await;
+            let ended = Reading::new(&shared, &peer, queue).run(stream).await;
             peer.gone.cancel();
             ended
         };
         let writing = async {
-            let ended = write_replies(&shared, writer, &mut requests).await;
+            let ended = write_replies(&shared, stream, &mut requests).await;
             ended.map_err(Closed::from)
         };
         // Reading ends first in good order: then the answers that are owed are still written.
@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads and begins requests; ends well at the stream's end, when idle, and for a drain.
-    async fn run(mut self, stream: ReadHalf<'_>) -> Result<(), Closed> {
+    async fn run(mut self, stream: &Stream) -> Result<(), Closed> {
         let shared = self.shared;
         let settings = &shared.settings;
         loop {
@@ -131,23 +131,23 @@ impl<'a> Reading<'a> {
             }
             if self.frames.is_empty() {
                 self.frames.rest();
-                if !self.wait(&stream).await? || !self.fill(&stream).await? {
+                if !self.wait(stream).await? || !self.fill(stream).await? {
                     return Ok(());
                 }
             } else {
                 let (env, budget) = (&shared.env, &shared.requests);
-                let rest = self.frames.complete(&stream, budget, env, settings);
+                let rest = self.frames.complete(stream, budget, env, settings);
                 Box::pin(rest).await?;
             }
         }
     }
 
-    async fn fill(&mut self, stream: &ReadHalf<'_>) -> Result<bool, FrameError> {
+    async fn fill(&mut self, stream: &Stream) -> Result<bool, FrameError> {
         Box::pin(self.frames.fill(stream, &self.shared.requests)).await
     }
 
     /// Waits for bytes between requests; `false` if the connection is over.
-    async fn wait(&mut self, stream: &ReadHalf<'_>) -> Result<bool, FrameError> {
+    async fn wait(&mut self, stream: &Stream) -> Result<bool, FrameError> {
         loop {
             tokio::select! {
                 biased;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use levada_env::Env;
-use tokio::net::tcp::ReadHalf;
+use levada_env::net::Stream;
 
 use crate::budget::{ByteBudget, Held};
 use crate::settings::KafkaSettings;
@@ -106,11 +106,7 @@ impl FrameReader {
     }
 
     /// Reads what is there, between frames; `false` at the end of the stream.
-    pub async fn fill(
-        &mut self,
-        stream: &ReadHalf<'_>,
-        budget: &ByteBudget,
-    ) -> Result<bool, FrameError> {
+    pub async fn fill(&mut self, stream: &Stream, budget: &ByteBudget) -> Result<bool, FrameError> {
         let spare = self.chunk_bytes;
         budget.grow(&mut self.held, self.buffer.len() + spare).await;
         self.buffer.reserve(spare);
@@ -131,7 +127,7 @@ impl FrameReader {
     /// the client's time.
     pub async fn complete(
         &mut self,
-        stream: &ReadHalf<'_>,
+        stream: &Stream,
         budget: &ByteBudget,
         env: &Env,
         settings: &KafkaSettings,
@@ -158,7 +154,7 @@ impl FrameReader {
         }
     }
 
-    async fn read_to(&mut self, stream: &ReadHalf<'_>, goal: usize) -> Result<(), FrameError> {
+    async fn read_to(&mut self, stream: &Stream, goal: usize) -> Result<(), FrameError> {
         while self.buffer.len() < goal {
             stream.readable().await?;
             match stream.try_read_buf(&mut self.buffer) {

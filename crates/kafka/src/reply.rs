@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Buf;
+use levada_env::net::Stream;
 use levada_wire_kafka::{ApiKey, Frame};
-use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc;
 
 use crate::budget::Held;
@@ -91,7 +91,7 @@ impl Ready<'_> {
 /// The connection is to be closed.
 pub async fn write_replies(
     shared: &Shared,
-    stream: WriteHalf<'_>,
+    stream: &Stream,
     requests: &mut mpsc::Receiver<Box<Pending>>,
 ) -> Result<(), WriteError> {
     let mut ready = Ready {
@@ -116,7 +116,7 @@ pub async fn write_replies(
                 }
             }
         }
-        send(shared, &stream, &mut ready).await?;
+        send(shared, stream, &mut ready).await?;
         if next.is_none() {
             next = requests.recv().await;
         }
@@ -161,11 +161,7 @@ async fn poll_once(pending: &mut Pending) -> Option<Done> {
     }
 }
 
-async fn send(
-    shared: &Shared,
-    stream: &WriteHalf<'_>,
-    ready: &mut Ready<'_>,
-) -> Result<(), WriteError> {
+async fn send(shared: &Shared, stream: &Stream, ready: &mut Ready<'_>) -> Result<(), WriteError> {
     while ready.bytes > 0 {
         let written = match try_send(stream, &ready.frames) {
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
@@ -183,7 +179,7 @@ async fn send(
 
 /// One write of as many pieces as there are, up to a limit. Apart from `send`, so that the slices do
 /// not lie in every idle connection's future.
-fn try_send(stream: &WriteHalf<'_>, frames: &VecDeque<Frame>) -> io::Result<usize> {
+fn try_send(stream: &Stream, frames: &VecDeque<Frame>) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let mut filled = 0;
     for frame in frames {
@@ -192,12 +188,12 @@ fn try_send(stream: &WriteHalf<'_>, frames: &VecDeque<Frame>) -> io::Result<usiz
             break;
         }
     }
-    stream.as_ref().try_write_vectored(&slices[..filled])
+    stream.try_write_vectored(&slices[..filled])
 }
 
 /// Waits until the client reads on. Who does not may keep its answers in memory for as long as a
 /// connection may be idle, but not while that holds up the others.
-async fn writable(shared: &Shared, stream: &WriteHalf<'_>) -> Result<(), WriteError> {
+async fn writable(shared: &Shared, stream: &Stream) -> Result<(), WriteError> {
     let settings = &shared.settings;
     let mut waited = Duration::ZERO;
     while waited < settings.idle_timeout {

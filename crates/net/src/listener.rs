@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use levada_env::Env;
+use levada_env::net::{self, Stream};
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::proxy::{self, ProxyError};
@@ -58,14 +58,14 @@ pub struct BindError {
 /// A bound socket.
 pub struct Listener {
     env: Env,
-    socket: TcpListener,
+    socket: net::Listener,
     local: SocketAddr,
     settings: ListenerSettings,
 }
 
 /// One accepted connection.
 pub struct Connection {
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Who connected: the PROXY header's source, else the socket's peer.
     pub peer: SocketAddr,
     /// What the client connected to, as far as we can know: the PROXY header's destination, else
@@ -96,10 +96,10 @@ impl Listener {
         settings: ListenerSettings,
     ) -> Result<Self, BindError> {
         let bind = async {
-            let candidates = tokio::net::lookup_host(address).await?;
+            let candidates = env.resolve(address).await?;
             let mut error = io::Error::from(io::ErrorKind::AddrNotAvailable);
             for candidate in candidates {
-                match bind_one(candidate, settings.backlog) {
+                match env.listen(candidate, settings.backlog).await {
                     Ok(socket) => return Ok((socket.local_addr()?, socket)),
                     Err(refused) => error = refused,
                 }
@@ -175,10 +175,10 @@ impl Listener {
         }
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Connection> {
+    fn admit(&self, stream: Stream, peer: SocketAddr) -> io::Result<Connection> {
         stream.set_nodelay(self.settings.nodelay)?;
         // So that a peer which vanished without a word is noticed in the end.
-        socket2::SockRef::from(&stream).set_keepalive(true)?;
+        stream.set_keepalive(true)?;
         let local = stream.local_addr()?;
         Ok(Connection {
             stream,
@@ -186,17 +186,6 @@ impl Listener {
             local,
         })
     }
-}
-
-fn bind_one(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A restart must not wait for the old connections' TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(backlog)
 }
 
 /// Keeps a connection's place until its service is done.

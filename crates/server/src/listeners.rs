@@ -33,7 +33,7 @@ pub(crate) struct Bound {
 ///
 /// # Errors
 /// [`StartError::Open`], [`StartError::Address`].
-pub(crate) async fn check(settings: &Settings) -> Result<(), StartError> {
+pub(crate) async fn check(env: &Env, settings: &Settings) -> Result<(), StartError> {
     let all = [
         ("kafka", &settings.kafka.listen),
         ("http", &settings.http.listen),
@@ -42,7 +42,8 @@ pub(crate) async fn check(settings: &Settings) -> Result<(), StartError> {
         let Listen::At(address) = listen else {
             continue;
         };
-        let resolved = tokio::net::lookup_host((address.host.as_str(), address.port))
+        let resolved = env
+            .resolve(&address.to_string())
             .await
             .map_err(|error| StartError::Address(name, address.to_string(), error.to_string()))?;
         for candidate in resolved {

@@ -38,7 +38,7 @@ impl Service {
     /// [`StartError`], which says what to do.
     pub async fn start(env: Env, settings: Settings) -> Result<Self, StartError> {
         limits::raise_open_files();
-        check(&settings).await?;
+        check(&env, &settings).await?;
         let storage = Storage::open(&env, &settings).await?;
         let mut bound = match Bound::bind(&env, &settings).await {
             Ok(bound) => bound,
@@ -92,6 +92,7 @@ impl Service {
     /// [`Service::stop`]: nothing can be promised any more, and a restart recovers.
     pub async fn failed(&self) -> String {
         tokio::select! {
+            biased;
             error = self.storage.wal.failed() => error.to_string(),
             why = self.storage.sequencer.failed() => why,
         }

@@ -136,6 +136,7 @@ pub(crate) async fn drive_task(env: Env, mut writer: Writer) {
     let shared = writer.shared.clone();
     let mut idle = false;
     loop {
+        env.disk_delay().await;
         match writer.step(idle) {
             Next::Again => idle = false,
             Next::Stop => return,

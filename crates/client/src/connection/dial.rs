@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use levada_env::Env;
-use tokio::net::TcpStream;
+use levada_env::net::Stream;
 
 use crate::error::{ClientError, ClientResult};
 
@@ -11,12 +11,12 @@ use crate::error::{ClientError, ClientResult};
 ///
 /// # Errors
 /// [`ClientError::Unreachable`].
-pub async fn dial(env: &Env, address: &str, timeout: Duration) -> ClientResult<TcpStream> {
+pub async fn dial(env: &Env, address: &str, timeout: Duration) -> ClientResult<Stream> {
     let unreachable = |reason: String| ClientError::Unreachable {
         address: address.to_owned(),
         reason,
     };
-    match env.timeout(timeout, TcpStream::connect(address)).await {
+    match env.timeout(timeout, env.connect(address)).await {
         Ok(Ok(stream)) => {
             // Only a socket that is gone already refuses; the first request will say so.
             let _ = stream.set_nodelay(true);

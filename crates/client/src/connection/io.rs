@@ -5,9 +5,9 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use levada_env::net::{ReadHalf, WriteHalf};
 use levada_wire_kafka::{FRAME_SIZE_BYTES, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Shared;
@@ -22,7 +22,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// Writes frames until the connection is dropped or breaks.
 pub(super) async fn write(
     shared: Arc<Shared>,
-    mut socket: OwnedWriteHalf,
+    mut socket: WriteHalf,
     mut queue: UnboundedReceiver<Frame>,
 ) {
     let mut frames = Vec::with_capacity(FRAMES_PER_WRITE);
@@ -34,10 +34,7 @@ pub(super) async fn write(
     }
 }
 
-async fn write_all(
-    socket: &mut OwnedWriteHalf,
-    mut frames: VecDeque<Frame>,
-) -> std::io::Result<()> {
+async fn write_all(socket: &mut WriteHalf, mut frames: VecDeque<Frame>) -> std::io::Result<()> {
     while let Some(first) = frames.front() {
         if !first.has_remaining() {
             frames.pop_front();
@@ -66,7 +63,7 @@ async fn write_all(
 }
 
 /// Reads answers and hands each to who waits for it, until the connection ends.
-pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf, bytes_max: usize) {
+pub(super) async fn read(shared: Arc<Shared>, mut socket: ReadHalf, bytes_max: usize) {
     let mut buffer = BytesMut::new();
     let error = loop {
         match read_frame(&mut socket, &mut buffer, bytes_max).await {
@@ -144,7 +141,7 @@ impl From<std::io::Error> for FrameError {
 /// Reads one frame without its size; `None` at the end of the stream between two frames. Memory
 /// grows with what has come, not with what the size promises.
 pub(crate) async fn read_frame(
-    socket: &mut OwnedReadHalf,
+    socket: &mut ReadHalf,
     buffer: &mut BytesMut,
     bytes_max: usize,
 ) -> Result<Option<Bytes>, FrameError> {

@@ -96,7 +96,8 @@ impl Inode {
 pub(super) enum Kept {
     None,
     All(Change),
-    Parts(Vec<Change>),
+    /// And whether a later part was left although an earlier one was not.
+    Parts(Vec<Change>, bool),
 }
 
 /// What is left of an unsynced change.
@@ -118,7 +119,9 @@ pub(super) fn keep(random: &SeededRandom, change: Change) -> Kept {
                 offset: offset + (i * SECTOR_BYTES) as u64,
                 bytes: sector.to_vec(),
             };
-            Kept::Parts(kept.map(part).collect())
+            let kept: Vec<(usize, &[u8])> = kept.collect();
+            let reordered = kept.last().is_some_and(|(last, _)| *last >= kept.len());
+            Kept::Parts(kept.into_iter().map(part).collect(), reordered)
         }
     }
 }

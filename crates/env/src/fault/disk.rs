@@ -3,45 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::content::{BLOCK_BYTES, Change, Inode, Kept, keep};
+use super::names::NameOp;
 use super::{Crash, FaultCounts, FaultPlan};
 use crate::fs::OpenMode;
 use crate::random::SeededRandom;
 
 /// What a disk without a limit says of its size.
 const UNLIMITED_BYTES: u64 = 1 << 40;
-
-enum NameOp {
-    Link(PathBuf, u64),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf),
-}
-
-impl NameOp {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Link(path, inode) => {
-                names.insert(path.clone(), *inode);
-            }
-            Self::Unlink(path) => {
-                names.remove(path);
-            }
-            Self::Rename(from, to) => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
-            }
-        }
-    }
-
-    fn concerns(&self, dir: &Path) -> bool {
-        match self {
-            Self::Link(path, _) | Self::Unlink(path) => path.parent() == Some(dir),
-            Self::Rename(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
-        }
-    }
-}
 
 pub(super) struct Disk {
     pub(super) boot: u64,
@@ -226,7 +197,7 @@ impl Disk {
     }
 
     /// Blocks that named files take.
-    fn used_bytes(&self) -> u64 {
+    pub(super) fn used_bytes(&self) -> u64 {
         let named: BTreeSet<u64> = self.names.values().copied().collect();
         let blocks = |inode: &u64| {
             self.inodes
@@ -246,6 +217,14 @@ impl Disk {
     pub(super) fn total_bytes(&self) -> io::Result<u64> {
         self.check_power()?;
         Ok(self.capacity.unwrap_or(UNLIMITED_BYTES))
+    }
+
+    pub(super) fn delay(&mut self) -> Duration {
+        if !self.random.one_in(self.plan.slow_one_in) {
+            return Duration::ZERO;
+        }
+        self.counts.slow_calls += 1;
+        Duration::from_millis(1 + self.random.below(self.plan.slow_ms_max))
     }
 
     pub(super) fn is_locked(&self, path: &Path) -> bool {
@@ -403,6 +382,7 @@ impl Disk {
         let named: BTreeSet<u64> = self.names.values().copied().collect();
         self.inodes.retain(|id, _| named.contains(id));
         for inode in self.inodes.values_mut() {
+            let mut gap = false;
             for change in std::mem::take(&mut inode.pending) {
                 let kept = if some {
                     keep(&self.random, change)
@@ -410,10 +390,18 @@ impl Disk {
                     Kept::None
                 };
                 match kept {
-                    Kept::None => self.counts.writes_lost += 1,
-                    Kept::All(change) => change.apply(&mut inode.safe),
-                    Kept::Parts(parts) => {
+                    Kept::None => {
+                        self.counts.writes_lost += 1;
+                        gap = true;
+                    }
+                    Kept::All(change) => {
+                        self.counts.writes_reordered += u64::from(gap);
+                        change.apply(&mut inode.safe);
+                    }
+                    Kept::Parts(parts, reordered) => {
                         self.counts.writes_torn += 1;
+                        self.counts.writes_reordered += u64::from(gap || reordered);
+                        gap = true;
                         parts.iter().for_each(|part| part.apply(&mut inode.safe));
                     }
                 }

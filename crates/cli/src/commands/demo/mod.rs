@@ -17,6 +17,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use levada_client::admin::NewTopic;
 use levada_client::{Client, ClientError, ClientOptions};
+use levada_env::Env;
 use levada_server::Service;
 use levada_server::config::Source;
 use levada_server::config::value::LogLevel;
@@ -102,7 +103,7 @@ async fn start(args: &Args, context: &Context) -> CliResult<Service> {
         let Some((address, Source::Default)) = loaded.values.get(key) else {
             continue;
         };
-        if tokio::net::TcpListener::bind(address).await.is_err() {
+        if !is_free(&context.env, address).await {
             context.say(format!("{address} is taken: {key} gets a free port"));
             let free = (key.to_owned(), "127.0.0.1:0".to_owned());
             settings.flags.0.push(free);
@@ -314,4 +315,16 @@ fn lines_to_paste(service: &Service) -> String {
     }
     text.push_str("Stop it with Ctrl-C.");
     text
+}
+
+async fn is_free(env: &Env, address: &str) -> bool {
+    let Ok(candidates) = env.resolve(address).await else {
+        return false;
+    };
+    for candidate in candidates {
+        if env.listen(candidate, 1).await.is_ok() {
+            return true;
+        }
+    }
+    false
 }
