@@ -12,6 +12,7 @@ mod mutants;
 mod process;
 mod proofs;
 mod report;
+mod sim;
 mod stages;
 mod test;
 mod tidy;
@@ -56,6 +57,8 @@ enum Chore {
     Faults(proofs::FaultsOptions),
     /// A mixed load for an hour with a fault every few seconds: nothing lost, nothing grows (root)
     Soak(proofs::SoakOptions),
+    /// The whole service under simulated time, network and disk, replayed from seeds
+    Sim(sim::Options),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
     Network,
 }
@@ -75,6 +78,7 @@ fn main() {
         Chore::Mutants(options) => mutants::run(&options),
         Chore::Faults(options) => proofs::faults(&options),
         Chore::Soak(options) => proofs::soak(&options),
+        Chore::Sim(options) => sim::run(&options),
         Chore::Network => proofs::network(),
     };
     match outcome {

@@ -9,6 +9,7 @@ use crate::interop;
 use crate::process;
 use crate::proofs;
 use crate::report::Tally;
+use crate::sim;
 use crate::test::Options;
 use crate::tidy;
 
@@ -50,6 +51,11 @@ pub const ALL: &[Stage] = &[
         name: "backends",
         about: "the ports' conformance suites on real servers",
         run: backends,
+    },
+    Stage {
+        name: "sim",
+        about: "200 simulated runs with faults, each history checked",
+        run: sim,
     },
     Stage {
         name: "build",
@@ -147,6 +153,10 @@ fn unit(_: &Options) -> Result<Tally> {
 
 fn backends(_: &Options) -> Result<Tally> {
     backends::run(&backends::Options::default())
+}
+
+fn sim(_: &Options) -> Result<Tally> {
+    sim::run(&sim::Options::short())
 }
 
 fn build(_: &Options) -> Result<Tally> {
