@@ -14,6 +14,7 @@ use levada_wal::format::GroupHeader;
 use levada_wal::format::{BLOCK_BYTES, FRAME_HEADER_BYTES, FrameHeader, GROUP_HEADER_BYTES};
 
 use crate::history::{Answer, Cost, History, Op, Outcome, Place, RecordId, What};
+use crate::world::UNIQUE_NAME;
 
 const LOG_DIR: &str = "/data/wal";
 const SNAPSHOT_DIR: &str = "/data/snapshot";
@@ -217,7 +218,7 @@ fn acknowledged(history: &History) -> BTreeMap<RecordId, (Place, Offset)> {
                 let Some((at, records)) = produced.get(call) else {
                     continue;
                 };
-                if at.topic.id.is_none() && !at.topic.name.starts_with("t") {
+                if at.topic.id.is_none() && !at.topic.name.starts_with(UNIQUE_NAME) {
                     continue;
                 }
                 for (index, record) in (0..).zip(records.iter()) {

@@ -115,7 +115,16 @@ impl Injector {
         world.gate().close();
         world.recorder.note(Note::Crash);
         world.disk.crash(how);
+        // The dying tasks drop their connections in an order that depends on earlier runs in this
+        // process: nothing of it may reach the network.
+        let hosts = || CLIENT_HOSTS.iter().chain(&["auditor"]);
+        hosts().for_each(|host| sim.partition("broker", *host));
         sim.crash("broker");
+        hosts().for_each(|host| sim.repair("broker", *host));
+        if how == Crash::Kill {
+            // The system lives on and closes what the process had open.
+            world.network.cut(|| true);
+        }
         world.stop_asked.store(false, Relaxed);
         *world.broker.lock() = Broker::Starting;
         self.pending = None;

@@ -103,6 +103,10 @@ fn many(first: u64, end: u64, arguments: &Arguments) -> ExitCode {
     for fault in &never {
         println!("never fired: {}", fault.text());
     }
+    let blind = report.never_looked();
+    for check in &blind {
+        println!("the check {check} had nothing to look at");
+    }
     println!(
         "{} seeds in {:.1} s",
         report.runs,
@@ -114,5 +118,7 @@ fn many(first: u64, end: u64, arguments: &Arguments) -> ExitCode {
         eprintln!("{path}: {error}");
         return ExitCode::from(2);
     }
-    ExitCode::from(u8::from(!report.failed.is_empty() || !never.is_empty()))
+    ExitCode::from(u8::from(
+        !report.failed.is_empty() || !never.is_empty() || !blind.is_empty(),
+    ))
 }

@@ -1,5 +1,6 @@
 //! What many runs gave: faults by kind, operations, violations; as a table and as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -16,6 +17,11 @@ pub struct Report {
     pub fired: Fired,
     /// Runs in which each kind fired.
     pub runs_with: Fired,
+    /// How many things each check of the histories has looked at.
+    pub looked: BTreeMap<&'static str, u64>,
+    /// Calls whose topic could not be told, and windows that the linearizability checker gave up on.
+    pub ambiguous: u64,
+    pub undecided: u64,
     /// Seeds with violations.
     pub failed: Vec<(u64, Vec<String>)>,
 }
@@ -35,6 +41,11 @@ impl Report {
             *self.fired.entry(*fault).or_default() += times;
             *self.runs_with.entry(*fault).or_default() += 1;
         }
+        for (check, looked) in &outcome.checked.looked {
+            *self.looked.entry(check).or_default() += looked;
+        }
+        self.ambiguous += outcome.checked.ambiguous;
+        self.undecided += outcome.checked.undecided;
         if !outcome.violations.is_empty() {
             self.failed.push((outcome.seed, outcome.violations.clone()));
         }
@@ -51,6 +62,11 @@ impl Report {
         for (fault, runs) in other.runs_with {
             *self.runs_with.entry(fault).or_default() += runs;
         }
+        for (check, looked) in other.looked {
+            *self.looked.entry(check).or_default() += looked;
+        }
+        self.ambiguous += other.ambiguous;
+        self.undecided += other.undecided;
         self.failed.extend(other.failed);
         self.failed.sort();
     }
@@ -75,6 +91,14 @@ impl Report {
             let (fired, runs) = (of(&self.fired), of(&self.runs_with));
             let _ = writeln!(text, "{:<50} {fired:>10} {runs:>8}", fault.text());
         }
+        for (check, looked) in &self.looked {
+            let _ = writeln!(text, "check {check:<44} {looked:>10}");
+        }
+        let _ = writeln!(
+            text,
+            "ambiguous calls {}, undecided windows {}",
+            self.ambiguous, self.undecided
+        );
         let _ = writeln!(
             text,
             "{} runs, {} operations, {} events in the histories checked, {} runs with violations",
@@ -84,6 +108,13 @@ impl Report {
             self.failed.len()
         );
         text
+    }
+
+    /// Checks that never had anything to look at.
+    #[must_use]
+    pub fn never_looked(&self) -> Vec<&'static str> {
+        let blind = self.looked.iter().filter(|(_, looked)| **looked == 0);
+        blind.map(|(check, _)| *check).collect()
     }
 
     /// For `docs/reliability.md`.
@@ -110,6 +141,9 @@ impl Report {
             "operations": self.operations,
             "histories_checked": self.runs,
             "events": self.events,
+            "checked": self.looked,
+            "ambiguous_calls": self.ambiguous,
+            "undecided_windows": self.undecided,
             "faults": faults,
             "failed": failed,
         });

@@ -11,6 +11,7 @@ use turmoil::{Builder, Sim};
 use crate::broker;
 use crate::clients;
 use crate::faults::Fired;
+use crate::history::check::{Report as Checked, check_all};
 use crate::history::{History, Note, What};
 use crate::injector::Injector;
 use crate::plan::{CLIENT_HOSTS, Plan};
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub fired: Fired,
     /// Calls that clients made.
     pub operations: u64,
+    /// What the checks looked at.
+    pub checked: Checked,
     /// What went wrong; empty: nothing.
     pub violations: Vec<String>,
 }
@@ -54,20 +57,18 @@ pub fn run(seed: u64) -> Outcome {
     let world = World::new(Plan::of_seed(seed));
     let mut violations = catch_panics(|| play(&world));
     let history = world.recorder.history();
-    violations.extend(check(&history));
+    let checked = check_all(&history);
+    violations.extend(checked.violations.iter().map(ToString::to_string));
     let is_call = |what: &What| matches!(what, What::Invoke { .. });
     let calls = history.events.iter().filter(|event| is_call(&event.what));
     Outcome {
         seed,
         operations: calls.count() as u64,
+        checked,
         fired: world.tally.total(&world.disk.counts()),
         history,
         violations,
     }
-}
-
-fn check(_history: &History) -> Vec<String> {
-    Vec::new()
 }
 
 fn play(world: &Arc<World>) -> Result<(), String> {

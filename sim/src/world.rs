@@ -70,6 +70,17 @@ pub struct KnownTopic {
     pub retention: Retention,
 }
 
+/// Names of topics that groups read. They are never used again: a commit names its topic by name
+/// only, and one that comes late would be taken for the successor's.
+pub const UNIQUE_NAME: &str = "t";
+
+impl KnownTopic {
+    /// Whether other topics may have had, or may get, the same name.
+    pub fn is_name_reused(&self) -> bool {
+        !self.name.starts_with(UNIQUE_NAME)
+    }
+}
+
 /// One run.
 pub struct World {
     pub plan: Plan,

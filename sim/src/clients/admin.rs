@@ -11,15 +11,12 @@ use levada_wire_kafka::{KStr, Uuid};
 use super::group_name;
 use super::link::{Link, by_name, is_gone, uuid};
 use crate::history::{Answer, End, Op, Retention, Topic};
-use crate::world::KnownTopic;
+use crate::world::{KnownTopic, UNIQUE_NAME};
 
 /// Topics that exist at a time.
 const TOPICS_MAX: usize = 4;
 /// Some names are used again, so that a deleted topic's ghost would be seen in its successor.
 const REUSED_NAMES: u64 = 2;
-/// Names of topics that groups read. They are never used again: a commit names its topic by name
-/// only, and one that comes late would be taken for the successor's.
-pub const GROUP_TOPIC: &str = "t";
 
 /// Administers until the run is calm.
 pub async fn work(mut link: Link) {
@@ -45,7 +42,7 @@ pub async fn work(mut link: Link) {
 async fn create(link: &mut Link) {
     let name = match link.random.below(3) {
         0 => format!("again{}", link.random.below(REUSED_NAMES)),
-        _ => format!("{GROUP_TOPIC}{}", link.recorder().fresh_record()),
+        _ => format!("{UNIQUE_NAME}{}", link.recorder().fresh_record()),
     };
     let partitions = 1 + link.random.below(3) as i32;
     let (retention, configs) = match link.random.below(3) {
@@ -148,6 +145,9 @@ async fn delete_records(link: &mut Link) {
     let Some(topic) = link.world.any_topic(&link.random) else {
         return;
     };
+    if topic.is_name_reused() {
+        return;
+    }
     let partition = link.random.below(topic.partitions as u64) as i32;
     let Some(Ok(end)) = link.list_offset(&topic, partition, End::Latest).await else {
         return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use levada_model::Offset;
 use levada_wire_kafka::ErrorCode;
 
-use super::fetch::fetch;
+use super::fetch::{By, fetch};
 use super::link::{Link, is, is_gone};
 use super::member::fetch_committed;
 use super::reader::step_over;
@@ -72,8 +72,9 @@ async fn read_back(link: &mut Link, topic: &KnownTopic, partition: i32) {
     let Some(end) = offset(link, topic, partition, End::Latest).await else {
         return;
     };
-    while from < end {
-        match fetch(link, topic, partition, from, 0).await {
+    // At least once: the answer tells the log's start and end of this topic and no other.
+    loop {
+        match fetch(link, topic, partition, from, 0, By::Id).await {
             Some(Ok(fetched)) => from = fetched.next,
             // Retention goes on.
             Some(Err(code)) if is(code, ErrorCode::OffsetOutOfRange) => {
@@ -84,7 +85,13 @@ async fn read_back(link: &mut Link, topic: &KnownTopic, partition: i32) {
             }
             Some(Err(code)) if is_gone(code) => return,
             Some(Err(code)) if is(code, ErrorCode::CorruptMessage) => from = step_over(from),
-            Some(Err(_)) | None => link.rest(100).await,
+            Some(Err(_)) | None => {
+                link.rest(100).await;
+                continue;
+            }
+        }
+        if from >= end {
+            return;
         }
     }
 }

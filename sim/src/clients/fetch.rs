@@ -6,7 +6,7 @@ use levada_wire_kafka::KStr;
 use levada_wire_kafka::Records;
 use levada_wire_kafka::messages::{FetchPartition, FetchRequest, FetchTopic};
 
-use super::link::{Link, by_id, by_name, uuid};
+use super::link::{Link, by_id, by_name, may_be_named, uuid};
 use crate::history::{Answer, Op, RecordId};
 use crate::world::KnownTopic;
 
@@ -14,6 +14,15 @@ use crate::world::KnownTopic;
 const BY_NAME_MAX: i16 = 12;
 /// Most bytes that a batch may take when it is decompressed.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// How a fetch names its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By its id: there can be no doubt which topic is meant.
+    Id,
+    /// By its id or by its name.
+    Either,
+}
 
 /// What a fetch gave.
 pub struct Fetched {
@@ -28,8 +37,9 @@ pub async fn fetch(
     partition: i32,
     from: Offset,
     wait_ms: i32,
+    by: By,
 ) -> Option<Result<Fetched, i16>> {
-    let named = link.random.one_in(3);
+    let named = by == By::Either && may_be_named(link, topic);
     let most = if named { BY_NAME_MAX } else { i16::MAX };
     let request = FetchRequest {
         max_wait_ms: wait_ms,

@@ -216,6 +216,12 @@ pub fn by_name(topic: &KnownTopic, partition: i32) -> Place {
     }
 }
 
+/// Whether this request names its topic by name. Not so where the name is used again: the history
+/// could not tell which of them the broker took it for.
+pub fn may_be_named(link: &Link, topic: &KnownTopic) -> bool {
+    !topic.is_name_reused() && link.random.one_in(3)
+}
+
 pub fn uuid(id: TopicId) -> Uuid {
     Uuid(id.0)
 }

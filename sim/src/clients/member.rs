@@ -17,8 +17,7 @@ use levada_wire_kafka::messages::{
 };
 use levada_wire_kafka::{ErrorCode, KStr};
 
-use super::admin::GROUP_TOPIC;
-use super::fetch::fetch;
+use super::fetch::{By, fetch};
 use super::link::{Link, by_name, is};
 use crate::history::{Answer, End, Note, Op, Place, Topic};
 use crate::world::KnownTopic;
@@ -177,7 +176,7 @@ impl Member {
     fn known(&self) -> BTreeMap<String, KnownTopic> {
         let topics = self.link.world.topics.lock();
         let by_name = |topic: &KnownTopic| (topic.name.clone(), topic.clone());
-        let own = topics.iter().filter(|t| t.name.starts_with(GROUP_TOPIC));
+        let own = topics.iter().filter(|t| !t.is_name_reused());
         own.map(by_name).collect()
     }
 
@@ -294,7 +293,7 @@ impl Member {
             return;
         };
         let partition = place.1;
-        match fetch(&mut self.link, &topic, partition, from, 20).await {
+        match fetch(&mut self.link, &topic, partition, from, 20, By::Either).await {
             Some(Ok(fetched)) if fetched.next > from => {
                 self.link.recorder().note(Note::Delivered {
                     group: self.group.clone(),

@@ -10,7 +10,7 @@ use levada_wire_kafka::messages::{
 use levada_wire_kafka::{ErrorCode, KStr, Records};
 use std::collections::BTreeMap;
 
-use super::link::{Link, by_id, by_name, is, is_gone, uuid};
+use super::link::{Link, by_id, by_name, is, is_gone, may_be_named, uuid};
 use crate::faults::Fault;
 use crate::history::{Answer, CallId, Op, RecordId, Sequenced};
 use crate::world::KnownTopic;
@@ -209,7 +209,7 @@ async fn send_twice(link: &mut Link, batch: Option<Batch>) {
 type UnderWay = (CallId, Waiting<ProduceRequest>);
 
 fn submit(link: &mut Link, open: &Connection, batch: &Batch) -> Option<UnderWay> {
-    let named = link.random.one_in(3);
+    let named = may_be_named(link, &batch.topic);
     let most = if named { BY_NAME_MAX } else { i16::MAX };
     let version = open.version_up_to::<ProduceRequest>(most).ok()?;
     let request = ProduceRequest {

@@ -3,7 +3,7 @@
 use levada_model::Offset;
 use levada_wire_kafka::ErrorCode;
 
-use super::fetch::fetch;
+use super::fetch::{By, fetch};
 use super::link::{Link, is, is_gone};
 use crate::history::End;
 use crate::world::KnownTopic;
@@ -34,7 +34,7 @@ async fn follow(link: &mut Link, topic: &KnownTopic, partition: i32, steps: u64)
             return;
         }
         let wait_ms = link.random.below(300) as i32;
-        match fetch(link, topic, partition, from, wait_ms).await {
+        match fetch(link, topic, partition, from, wait_ms, By::Either).await {
             Some(Ok(fetched)) => from = fetched.next,
             Some(Err(code)) if is(code, ErrorCode::OffsetOutOfRange) => {
                 let earliest = link.list_offset(topic, partition, End::Earliest).await;
