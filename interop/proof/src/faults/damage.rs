@@ -2,7 +2,8 @@
 //!
 //! The start either serves everything outside the damaged frame, and answers reads of that one with
 //! Kafka's own error, or refuses, says how to restore, and has changed nothing. Only what was being
-//! written at a kill may be cut off the end, put aside and told.
+//! written at a kill may be cut off the end, put aside and told; and a log whose last file lost its
+//! end looks just like that, so there the loss must be told too.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -57,6 +58,8 @@ struct Left {
 struct Damage {
     file: PathBuf,
     what: String,
+    /// The end of the newest log file is gone: nothing on one disk tells that from a torn write.
+    took_the_end: bool,
 }
 
 pub fn flips(bench: &mut Bench<'_>) -> Result<()> {
@@ -143,7 +146,7 @@ fn judge(
             let mut verifier = Verifier::new(&server.address);
             verifier.allowance = Allowance {
                 damaged: true,
-                cut: was_cut && left.end == End::KilledBusy,
+                cut: was_cut && (left.end == End::KilledBusy || damage.took_the_end),
                 ..Allowance::default()
             };
             verifier.check(&left.ledger, true, when);
@@ -156,6 +159,7 @@ fn judge(
             bench.count(match (verifier.damaged.is_empty(), verifier.cut) {
                 (true, 0) => "starts, everything is there",
                 (false, 0) => "starts, the damaged frame answers CORRUPT_MESSAGE",
+                _ if damage.took_the_end => "starts, that its end is missing is told",
                 _ => "starts, the end that was being written is put aside and told",
             });
             if !verifier.damaged.is_empty() {
@@ -235,7 +239,11 @@ fn flip(bench: &mut Bench<'_>, folder: &Path) -> Result<Damage> {
     file.read_exact_at(&mut byte, at)?;
     file.write_all_at(&[byte[0] ^ (1 << bit)], at)?;
     let what = format!("bit {bit} at {at} of {bytes} in {}", name(&path));
-    Ok(Damage { file: path, what })
+    Ok(Damage {
+        file: path,
+        what,
+        took_the_end: false,
+    })
 }
 
 fn truncate(bench: &mut Bench<'_>, folder: &Path) -> Result<Damage> {
@@ -246,7 +254,15 @@ fn truncate(bench: &mut Bench<'_>, folder: &Path) -> Result<Damage> {
         .open(&path)?
         .set_len(length)?;
     let what = format!("{} cut from {bytes} to {length}", name(&path));
-    Ok(Damage { file: path, what })
+    let mut files = Vec::new();
+    list(folder, &mut files)?;
+    let logs = files.iter().map(|(path, _)| name(path));
+    let newest = logs.filter(|name| name.ends_with(".log")).max();
+    Ok(Damage {
+        took_the_end: newest.is_some_and(|newest| newest == name(&path)),
+        file: path,
+        what,
+    })
 }
 
 fn name(path: &Path) -> String {

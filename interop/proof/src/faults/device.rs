@@ -55,6 +55,7 @@ impl Rig {
         let shape = Shape {
             seed: bench.plan.seed,
             pace: Pace {
+                wait: Duration::from_millis(4),
                 value_bytes: 200..2000,
                 ..Pace::default()
             },
@@ -128,16 +129,21 @@ pub fn write_errors(bench: &mut Bench<'_>) -> Result<()> {
 /// Rounds in which one operation fails: on the log the process must end; beside it (snapshots, what
 /// is made ready ahead) it may live on.
 fn failing(bench: &mut Bench<'_>, operation: Operation) -> Result<()> {
+    // A single piece of a long write that fails only makes it a short one, which is gone on with.
+    let count = match operation {
+        Operation::Write => u64::MAX,
+        _ => 1,
+    };
     let mut rig = Rig::start(bench)?;
     for round in 1..=bench.plan.rounds * ROUNDS_FACTOR {
         bench.outcome.rounds = round;
         thread::sleep(Duration::from_millis(bench.random.within(LOAD_MS)));
         let number = bench.random.within(NUMBER);
         if round.is_multiple_of(4) {
-            rig.lossy.fail(operation, Files::Other, number % 8, 1);
+            rig.lossy.fail(operation, Files::Other, number % 8, count);
             thread::sleep(Duration::from_millis(ASIDE_MS));
             let fired = rig.lossy.heal();
-            bench.outcome.fired += fired;
+            bench.outcome.fired += fired.min(1);
             let lives = rig.server.is_running();
             let what = match (fired > 0, lives) {
                 (false, _) => "beside the log: not met",
@@ -147,9 +153,9 @@ fn failing(bench: &mut Bench<'_>, operation: Operation) -> Result<()> {
             bench.count(what);
             rig.server.kill()?;
         } else {
-            rig.lossy.fail(operation, Files::Log, number, 1);
+            rig.lossy.fail(operation, Files::Log, number, count);
             let is_told = rig.expect_end(round)?;
-            bench.outcome.fired += rig.lossy.heal();
+            bench.outcome.fired += rig.lossy.heal().min(1);
             if is_told {
                 bench.count("on the log: it ended with code 1 and the reason");
             }
