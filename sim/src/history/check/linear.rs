@@ -18,10 +18,12 @@
 //!
 //! Log starts and errors are other checks' questions and left out here.
 //!
-//! **Why stateright.** 0.31, MIT, is the Rust crate that offers the check by itself; nothing of
-//! porcupine (Go) is published for Rust. Its search is the plain one, which the cuts and the memory
-//! in `log_spec` make up for. It brings its model checker's explorer (a small HTTP server) as a
-//! dependency, which nothing here starts; only this crate, outside the default members, has it.
+//! **Why stateright.** 0.31, MIT, is the widely used one of the Rust crates that check a recorded
+//! history. Its search is the plain one, which the cuts and the memory in `log_spec` make up for.
+//! It brings its model checker's explorer (a small HTTP server) as a dependency, which nothing here
+//! starts; only this crate, outside the default members, has it. `todc-utils` 0.1.1 (MIT, without
+//! dependencies) is porcupine's algorithm with such a memory built in, but its specification has
+//! one fixed first state, and a window here begins in the middle of a log.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
