@@ -43,6 +43,8 @@ struct Rig {
     load: Load,
     ledger: Arc<Ledger>,
     verifier: Verifier,
+    /// How long the broker's log was when it was started last.
+    log_bytes: usize,
 }
 
 impl Rig {
@@ -70,6 +72,7 @@ impl Rig {
             load,
             ledger,
             verifier,
+            log_bytes: 0,
         })
     }
 
@@ -82,11 +85,12 @@ impl Rig {
             self.server.kill()?;
             return Ok(false);
         };
-        let said = self.server.last_line();
+        let said = self.server.said_since(self.log_bytes);
         let is_told = status.code() == Some(1) && said.contains(ADVICE);
         if !is_told {
+            let last = self.server.last_line();
             self.ledger
-                .violation(format!("round {round}: it ended with {status}: {said}"));
+                .violation(format!("round {round}: it ended with {status}: {last}"));
         }
         Ok(is_told)
     }
@@ -94,6 +98,7 @@ impl Rig {
     /// The machine comes back, and every promise stands.
     fn restart(&mut self, round: u32) {
         self.lossy.cut_power();
+        self.log_bytes = self.server.log_bytes();
         match self.server.start() {
             Ok(()) => self.verifier.check(
                 &self.ledger,
