@@ -1,8 +1,9 @@
 //! The stored form of a partition's row in a snapshot.
 
 use levada_model::codec::{DecodeError, Decoder, Encoder};
-use levada_model::{Offset, PartitionId};
+use levada_model::{Extent, Offset, PartitionId, SegmentId};
 
+use crate::command::{IndexRun, SegmentBytes};
 use crate::encoding::{
     read_index_run, read_segment_bytes, small, write_index_run, write_segment_bytes,
 };
@@ -114,10 +115,34 @@ impl PartitionRow {
             }
             at = Some(end);
         }
+        for (run, segments) in self.runs() {
+            let sum = segments
+                .iter()
+                .try_fold(0u64, |sum, row| sum.checked_add(row.bytes));
+            if sum != Some(run.data_bytes) {
+                return Err(BROKEN);
+            }
+        }
         match at.unwrap_or(self.log_start) == self.high_watermark {
             true => Ok(()),
             false => Err(BROKEN),
         }
+    }
+
+    fn runs(&self) -> impl Iterator<Item = (&IndexRun, &[SegmentBytes])> {
+        let segments = self.index.run_segments.iter().map(|rows| &**rows);
+        self.index.runs.iter().zip(segments)
+    }
+
+    /// Every segment that the row names, with so many bytes; one may occur again.
+    pub fn named(&self) -> impl Iterator<Item = (SegmentId, u64)> {
+        let of = |extent: Extent| (extent.segment, u64::from(extent.length));
+        let batches = self
+            .runs()
+            .flat_map(|(_, rows)| rows.iter().map(|row| (row.segment, row.bytes)));
+        let runs = self.index.runs.iter().map(move |run| of(run.extent));
+        let tail = self.index.tail.iter().map(move |entry| of(entry.extent()));
+        batches.chain(runs).chain(tail)
     }
 
     pub fn restore_into(self, partition: &mut Partition) -> Result<(), DecodeError> {

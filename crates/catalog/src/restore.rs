@@ -1,15 +1,17 @@
 //! Rebuilds a state from a snapshot. Every byte is checked: against its checksum first, then
 //! against the rules that rows keep, so that a damaged snapshot is an error and never a panic.
 
-use levada_model::PartitionId;
-use levada_model::TopicId;
+use std::collections::BTreeMap;
+
 use levada_model::codec::{DecodeError, Decoder};
 use levada_model::limits::CELL_PARTITIONS_MAX;
+use levada_model::{PartitionId, SegmentId, TopicId};
 
 use crate::encoding::{read_settings, small};
 use crate::partition_rows::PartitionRow;
 use crate::producer_slots::{self, Slot};
 use crate::saver::{Mark, RowKind};
+use crate::segments::SegmentTable;
 use crate::snapshot::{END, HEAD, MAGIC, ROWS, SNAPSHOT_VERSION, checksum};
 use crate::state::{State, StateSettings};
 use crate::topics::{PartitionRange, Topic};
@@ -171,11 +173,32 @@ impl Restore {
         if self.stage != Stage::Ended {
             return Err(DecodeError("a snapshot ends early"));
         }
+        check_segments(&self.partitions, &self.state.segments)?;
         for row in self.partitions {
             let partition = self.state.partitions.get_mut(row.id);
             row.restore_into(partition.ok_or(DecodeError("a partition without a topic"))?)?;
         }
         self.state.producers.slots.restore(self.producers)?;
         Ok(self.state)
+    }
+}
+
+/// The bytes that partitions name in each segment are the bytes that count as live there: with
+/// fewer, a segment would be deleted under the records in it.
+fn check_segments(partitions: &[PartitionRow], segments: &SegmentTable) -> Result<(), DecodeError> {
+    const BROKEN: DecodeError = DecodeError("a segment's row breaks the rules for live bytes");
+    let mut named = BTreeMap::<SegmentId, u64>::new();
+    for (segment, bytes) in partitions.iter().flat_map(PartitionRow::named) {
+        let sum = named.entry(segment).or_default();
+        *sum = sum.checked_add(bytes).ok_or(BROKEN)?;
+    }
+    named.retain(|_, bytes| *bytes > 0);
+    let rows = segments.iter().map(|(id, used)| (id, used.live_bytes));
+    let is_whole = segments
+        .iter()
+        .all(|(_, used)| used.live_bytes <= used.written_bytes);
+    match rows.eq(named) && is_whole {
+        true => Ok(()),
+        false => Err(BROKEN),
     }
 }

@@ -55,7 +55,7 @@ impl SegmentTable {
         });
         save(id, row, saver);
         row.amount.live_bytes += live_bytes;
-        row.amount.written_bytes += written_bytes;
+        row.amount.written_bytes = row.amount.written_bytes.saturating_add(written_bytes);
     }
 
     /// Counts a stored extent that the state names from now on.
