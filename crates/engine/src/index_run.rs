@@ -75,7 +75,7 @@ fn decode_copy(bytes: &[u8]) -> Result<Vec<IndexEntry>, DecodeError> {
     let mut segment = 0i64;
     let mut time = 0i64;
     let entries = input.list(|input| {
-        let base = next.wrapping_add(input.signed()?);
+        let base = next.saturating_add(input.signed()?);
         let offset_count = small(input.varint()?)?;
         segment = segment.wrapping_add(input.signed()?);
         let extent = Extent {
@@ -91,6 +91,10 @@ fn decode_copy(bytes: &[u8]) -> Result<Vec<IndexEntry>, DecodeError> {
             max_timestamp_ms: time,
             append_time_ms: input.option(Decoder::signed)?,
         };
+        let ordered = entry.base.0 >= next && entry.end().0 > entry.base.0;
+        if !ordered {
+            return Err(DecodeError("the entries of an index run are out of order"));
+        }
         next = entry.end().0;
         Ok(entry)
     })?;
@@ -126,19 +130,54 @@ mod tests {
         })
     }
 
+    /// Entries that follow one another, from the base of the first on.
+    fn run(sizes: std::ops::Range<usize>) -> impl Strategy<Value = Vec<IndexEntry>> {
+        proptest::collection::vec(entry(), sizes).prop_map(|mut entries| {
+            let mut next = entries.first().map_or(Offset(0), |first| first.base);
+            for entry in &mut entries {
+                entry.base = next;
+                next = entry.end();
+            }
+            entries
+        })
+    }
+
+    #[test]
+    fn entries_that_no_partition_can_have_are_refused() {
+        let entry = |base, offset_count| IndexEntry {
+            base: Offset(base),
+            offset_count,
+            extent: Extent {
+                segment: SegmentId(0),
+                position: 0,
+                length: 9,
+            },
+            max_timestamp_ms: 0,
+            append_time_ms: None,
+        };
+        assert!(decode(&encode(&[entry(5, 3), entry(8, 1)])).is_ok());
+        for wrong in [
+            vec![entry(-7, 10)],
+            vec![entry(5, 0)],
+            vec![entry(5, 3), entry(7, 1)],
+        ] {
+            assert!(decode(&encode(&wrong)).is_err(), "{wrong:?}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_run_comes_back(entries in proptest::collection::vec(entry(), 0..50)) {
+        fn a_run_comes_back(entries in run(0..50)) {
             prop_assert_eq!(decode(&encode(&entries)), Ok(entries));
         }
 
         #[test]
-        fn a_run_of_a_single_copy_comes_back(entries in proptest::collection::vec(entry(), 0..50)) {
+        fn a_run_of_a_single_copy_comes_back(entries in run(0..50)) {
             prop_assert_eq!(decode(&encode_copy(&entries)), Ok(entries));
         }
 
         #[test]
-        fn a_flipped_bit_costs_nothing(entries in proptest::collection::vec(entry(), 0..9), bit: usize) {
+        fn a_flipped_bit_costs_nothing(entries in run(0..9), bit: usize) {
             let mut bytes = encode(&entries);
             let bit = bit % (bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
