@@ -180,7 +180,7 @@ impl Consumer {
     /// each partition's end is known.
     pub fn lag(&self) -> Option<i64> {
         self.assigned.values().try_fold(0i64, |sum, assigned| {
-            let behind = assigned.high_watermark? - assigned.position;
+            let behind = assigned.high_watermark?.saturating_sub(assigned.position);
             Some(sum.saturating_add(behind.max(0)))
         })
     }

@@ -2,6 +2,7 @@
 //! Subscription and Assignment): read versions 0 and later, written as version 0 or 1.
 
 use bytes::{Buf, BufMut, Bytes};
+use levada_model::limits::TOPIC_NAME_BYTES_MAX;
 
 /// What a member wants to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,9 +77,11 @@ fn put_string(out: &mut Vec<u8>, text: &str) {
     out.put_slice(text.as_bytes());
 }
 
+/// A topic's name. It is repeated for each of its partitions: a longer one than any topic has would
+/// take memory that the bytes are not worth.
 fn get_string(rest: &mut Bytes) -> Option<String> {
     let length = usize::try_from(rest.try_get_i16().ok()?).ok()?;
-    if length > rest.len() {
+    if length > rest.len().min(TOPIC_NAME_BYTES_MAX) {
         return None;
     }
     String::from_utf8(rest.split_to(length).to_vec()).ok()
@@ -107,6 +110,14 @@ mod tests {
             let _ = read_assignment(&bytes);
             let _ = read_subscription(&bytes);
         }
+    }
+
+    #[test]
+    fn a_name_that_no_topic_has_is_not_repeated_for_each_partition() {
+        let assigned = |name: String| write_assignment(&[(name.clone(), 0), (name, 1)]);
+        let longest = "x".repeat(TOPIC_NAME_BYTES_MAX);
+        assert!(read_assignment(&assigned(longest.clone())).is_some());
+        assert_eq!(read_assignment(&assigned(longest + "x")), None);
     }
 
     #[test]
