@@ -1,15 +1,42 @@
 //! A budget of bytes for requests that arrive, so that many large ones cannot exhaust memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use levada_env::Env;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Bytes that all connections share. Who waits for bytes while holding some cannot block the others
 /// for ever: one frame at a time may go over the budget, so that one always completes.
 pub struct ByteBudget {
     bytes: Arc<Semaphore>,
     overdraft: Arc<Semaphore>,
+    /// How many wait for bytes.
+    waiting: watch::Sender<usize>,
     bytes_max: usize,
+}
+
+/// Counts one who waits, until it is dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a watch::Sender<usize>) -> Self {
+        // Only the first and the last are news.
+        count.send_if_modified(|count| {
+            *count += 1;
+            *count == 1
+        });
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|count| {
+            *count -= 1;
+            *count == 0
+        });
+    }
 }
 
 /// Bytes taken out of a [`ByteBudget`]; given back when dropped.
@@ -25,6 +52,7 @@ impl ByteBudget {
         Self {
             bytes: Arc::new(Semaphore::new(bytes_max)),
             overdraft: Arc::new(Semaphore::new(1)),
+            waiting: watch::Sender::new(0),
             bytes_max,
         }
     }
@@ -49,7 +77,22 @@ impl ByteBudget {
         }
     }
 
+    /// Completes when others have had to wait for bytes for `limit`: whoever holds some and does not
+    /// need them at the moment should give them back.
+    pub async fn is_short_for(&self, env: &Env, limit: Duration) {
+        let mut waiting = self.waiting.subscribe();
+        loop {
+            // The sender lives as long as we borrow it.
+            let _ = waiting.wait_for(|count| *count > 0).await;
+            let eased = waiting.wait_for(|count| *count == 0);
+            if env.timeout(limit, eased).await.is_err() {
+                return;
+            }
+        }
+    }
+
     async fn wait(&self, held: &mut Held, missing: u32) {
+        let _waiting = Waiting::enter(&self.waiting);
         // More than the whole budget can only come from the overdraft.
         tokio::select! {
             biased;
@@ -66,7 +109,8 @@ impl ByteBudget {
 }
 
 impl Held {
-    fn bytes(&self) -> usize {
+    /// How many they are; an overdraft is not counted.
+    pub fn bytes(&self) -> usize {
         self.bytes
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits)
@@ -105,6 +149,24 @@ mod tests {
         assert_eq!(budget.used(), 30);
         drop(part);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_is_short_once_somebody_has_waited_long_enough() {
+        let (env, limit) = (Env::real(), Duration::from_secs(2));
+        let budget = ByteBudget::new(100);
+        let (mut a, mut b, mut c) = (Held::default(), Held::default(), Held::default());
+        budget.grow(&mut a, 90).await;
+        budget.grow(&mut b, 200).await;
+        let waits = env.timeout(limit * 10, budget.is_short_for(&env, limit));
+        assert!(waits.await.is_err(), "nobody waits");
+        let (short, _) = tokio::join!(
+            env.timeout(limit * 2, budget.is_short_for(&env, limit)),
+            env.timeout(limit * 3, budget.grow(&mut c, 50)),
+        );
+        assert!(short.is_ok());
+        let waits = env.timeout(limit * 10, budget.is_short_for(&env, limit));
+        assert!(waits.await.is_err(), "who waited has given up");
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! An idle connection holds no buffer. Memory is taken as bytes arrive, never because of what a
 //! size claims: at most four times what has arrived, or as much as the connection's last frame.
+//! When others have to wait for memory, a request that hardly arrives is given up.
 
 use std::io;
 use std::time::Duration;
@@ -23,6 +24,11 @@ const CHUNK_BYTES_MAX: usize = 64 * 1024;
 const PROGRESS_BYTES: usize = 1024 * 1024;
 /// How much more memory than bytes that have arrived a frame may take.
 const TRUST_FACTOR: usize = 4;
+/// While others wait for the budget, so much of a frame must arrive in so long.
+const SHORT_PROGRESS_BYTES: usize = 16 * 1024;
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a request that has begun, and so holds memory, may wait for more of it.
+const MEMORY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One request, without its size.
 #[derive(Debug)]
@@ -40,6 +46,12 @@ pub enum FrameError {
     Size(i32, usize),
     #[error("a request did not arrive within {0:?}")]
     Slow(Duration),
+    #[error("a request hardly arrives while others wait for the memory that it holds")]
+    Stalled,
+    #[error(
+        "no memory for the rest of a request within {MEMORY_WAIT_MAX:?}: raise memory.request_bytes"
+    )]
+    NoMemory,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -141,17 +153,41 @@ impl FrameReader {
             if have >= whole && whole > SIZE_BYTES {
                 return Ok(());
             }
-            let trusted = (have * TRUST_FACTOR)
-                .max(CHUNK_BYTES_MAX)
-                .max(self.last_bytes);
-            let room = whole.min(trusted);
-            budget.grow(&mut self.held, room).await;
-            self.buffer.reserve(room - have);
+            // Memory that is there is filled first: whoever sends nothing takes no more of it.
+            let mut room = whole.min(self.held.bytes()).min(self.buffer.capacity());
+            if room <= have {
+                let trusted = (have * TRUST_FACTOR)
+                    .max(CHUNK_BYTES_MIN)
+                    .max(self.last_bytes);
+                room = whole.min(trusted);
+                let grown = env.timeout(MEMORY_WAIT_MAX, budget.grow(&mut self.held, room));
+                grown.await.map_err(|_| FrameError::NoMemory)?;
+                self.buffer.reserve(room - have);
+            }
             let goal = room.min(have + PROGRESS_BYTES);
             let limit = settings.frame_timeout;
-            let arrived = env.timeout(limit, self.read_to(stream, goal)).await;
-            arrived.map_err(|_| FrameError::Slow(limit))??;
+            let arrived = env.timeout(limit, self.read_in_time(stream, goal, budget, env));
+            arrived.await.map_err(|_| FrameError::Slow(limit))??;
         }
+    }
+
+    /// Reads on, in steps each of which has to come soon when the budget is short.
+    async fn read_in_time(
+        &mut self,
+        stream: &Stream,
+        goal: usize,
+        budget: &ByteBudget,
+        env: &Env,
+    ) -> Result<(), FrameError> {
+        while self.buffer.len() < goal {
+            let step = goal.min(self.buffer.len() + SHORT_PROGRESS_BYTES);
+            tokio::select! {
+                biased;
+                read = self.read_to(stream, step) => read?,
+                () = budget.is_short_for(env, SHORT_TIMEOUT) => return Err(FrameError::Stalled),
+            }
+        }
+        Ok(())
     }
 
     async fn read_to(&mut self, stream: &Stream, goal: usize) -> Result<(), FrameError> {

@@ -19,6 +19,8 @@ const IDS_FROM: i16 = 13;
 const FULL_EPOCHS: [i32; 2] = [-1, 0];
 /// Longest wait that a client may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
+/// How long others wait for memory before a fetch that waits for records is answered as it is.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 const READ_COMMITTED: i8 = 1;
 
 pub async fn handle(call: &Call, request: FetchRequest) -> FetchResponse {
@@ -92,7 +94,8 @@ fn topic_shape(topic: &FetchTopic) -> FetchableTopicResponse {
     }
 }
 
-/// Reads once answers that others have not taken yet leave room; at once when the service drains.
+/// Reads once answers that others have not taken yet leave room; at once when the service drains,
+/// and when others wait for the memory that waiting requests hold.
 async fn read(call: &Call, mut request: ReadRequest) -> Vec<Result<ReadSlice, ReadError>> {
     let shared = &call.peer.shared;
     shared
@@ -111,6 +114,9 @@ async fn read(call: &Call, mut request: ReadRequest) -> Vec<Result<ReadSlice, Re
         biased;
         results = call.engine().read(request) => results,
         () = call.stopping().cancelled() => call.engine().read(now).await,
+        () = shared.requests.is_short_for(&shared.env, SHORT_PATIENCE) => {
+            call.engine().read(now).await
+        }
     }
 }
 

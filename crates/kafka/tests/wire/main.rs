@@ -3,6 +3,7 @@
 
 mod address;
 mod admin;
+mod crowded;
 mod deadline;
 mod flow;
 mod groups;
