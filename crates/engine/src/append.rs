@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    ops::RangeInclusive,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -14,6 +15,7 @@ use levada_catalog::{
 use levada_model::{
     BatchHeader, Extent, PartitionId, ProducerEpoch, ProducerId, Sequence, batch, limits,
 };
+use levada_records::Batches;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -71,17 +73,18 @@ impl Engine {
                 .collect::<Vec<_>>()
         });
         let now_ms = inner.env.now_ms();
-        let mut batches = Vec::with_capacity(entries.len());
-        let mut checked = Vec::with_capacity(entries.len());
-        for (entry, target) in entries.into_iter().zip(targets) {
-            let before = batches.len();
-            let result = target.and_then(|t| check(entry.records, &t, now_ms, &mut batches));
-            if result.is_err() {
-                batches.truncate(before);
-                add(&inner.metrics.batches_refused, 1);
-            }
-            checked.push(result);
-        }
+        let mut known = entries.iter().zip(&targets);
+        let opens = known.any(|(entry, target)| {
+            let target = target.as_ref();
+            target.is_ok_and(|target| target.opens(&entry.records, now_ms))
+        });
+        let check = move || check_all(entries, targets, now_ms);
+        let (checked, batches) = match opens {
+            true => inner.opening(check).await,
+            false => check(),
+        };
+        let refused = checked.iter().filter(|result| result.is_err()).count();
+        add(&inner.metrics.batches_refused, refused as u64);
         let (reply, answer) = oneshot::channel();
         if !batches.is_empty() {
             let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
@@ -142,6 +145,45 @@ fn target(state: &State, entry: &AppendEntry) -> Result<Target, AppendError> {
     })
 }
 
+impl Target {
+    /// The newest time that a batch may have.
+    fn allowed(&self, now_ms: i64) -> RangeInclusive<i64> {
+        now_ms.saturating_sub(self.timestamp_before_max_ms)
+            ..=now_ms.saturating_add(self.timestamp_after_max_ms)
+    }
+
+    /// Whether a rule has to read the records in one of these batches: it wants a key in each, or
+    /// their times, since the batch has none or names those that are not allowed.
+    fn opens(&self, records: &Bytes, now_ms: i64) -> bool {
+        let allowed = self.allowed(now_ms);
+        let mut headers = Batches::new(records.clone()).flatten();
+        self.compacts
+            || headers.any(|(header, _)| {
+                let time = header.max_timestamp;
+                time < 0 || !self.log_append_time && !allowed.contains(&time)
+            })
+    }
+}
+
+/// For each entry how many batches it has, or why it is refused; and the batches of all.
+fn check_all(
+    entries: Vec<AppendEntry>,
+    targets: Vec<Result<Target, AppendError>>,
+    now_ms: i64,
+) -> (Vec<Result<usize, AppendError>>, Vec<PendingBatch>) {
+    let mut batches = Vec::with_capacity(entries.len());
+    let mut checked = Vec::with_capacity(entries.len());
+    for (entry, target) in entries.into_iter().zip(targets) {
+        let before = batches.len();
+        let result = target.and_then(|t| check(entry.records, &t, now_ms, &mut batches));
+        if result.is_err() {
+            batches.truncate(before);
+        }
+        checked.push(result);
+    }
+    (checked, batches)
+}
+
 /// Splits and checks an entry's batches; gives their number.
 fn check(
     records: Bytes,
@@ -193,8 +235,7 @@ fn pending(
         rules::check_keys(&bytes)?;
     }
     let max_timestamp_ms = newest_timestamp(&bytes, header)?;
-    let allowed = now_ms.saturating_sub(target.timestamp_before_max_ms)
-        ..=now_ms.saturating_add(target.timestamp_after_max_ms);
+    let allowed = target.allowed(now_ms);
     if !target.log_append_time && max_timestamp_ms >= 0 && !allowed.contains(&max_timestamp_ms) {
         return Err(AppendError::InvalidTimestamp {
             timestamp_ms: max_timestamp_ms,
@@ -232,9 +273,13 @@ fn newest_timestamp(bytes: &Bytes, header: &BatchHeader) -> Result<i64, AppendEr
     if header.max_timestamp >= 0 {
         return Ok(header.max_timestamp);
     }
-    crate::slices::record_times(bytes, header)
-        .map(|times| times.into_iter().map(|(_, time)| time).max().unwrap_or(-1))
-        .map_err(AppendError::CorruptBatch)
+    let mut newest = None;
+    let visited = crate::slices::visit_times(bytes, header, |_, time| {
+        newest = newest.max(Some(time));
+        true
+    });
+    visited.map_err(AppendError::CorruptBatch)?;
+    Ok(newest.unwrap_or(-1))
 }
 
 /// Builds a segment of what waits: small batches are copied together, so that they do not pin the

@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     pub accumulator: Accumulator,
     /// Bytes that may be received and not yet acknowledged.
     pub in_flight: Arc<Semaphore>,
+    /// Batches that may be open at once: see [`Inner::opening`].
+    pub openings: Semaphore,
     pub staged: StagedSegments,
     pub tail: TailCache,
     pub damage: KnownDamage,
@@ -56,6 +58,19 @@ pub(crate) struct Inner {
     pub draining: AtomicBool,
     pub stop: Notify,
     pub committer_done: Notify,
+}
+
+/// A batch of a few kilobytes may hold a hundred megabytes of records.
+const OPENINGS_MAX: usize = 2;
+
+impl Inner {
+    /// Runs work that decompresses batches: off the reactor, since it may take a tenth of a second,
+    /// and few at a time, since each takes as much memory as the limit for one allows.
+    pub async fn opening<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        // The semaphore is never closed; if it were, only the bound would be gone.
+        let _turn = self.openings.acquire().await.ok();
+        self.env.blocking(work).await
+    }
 }
 
 /// The service without its listeners. Cheap to clone.
@@ -81,6 +96,7 @@ impl Engine {
         groups.start();
         let inner = Arc::new(Inner {
             in_flight: Arc::new(Semaphore::new(settings.in_flight_bytes)),
+            openings: Semaphore::new(OPENINGS_MAX),
             tail: TailCache::new(settings.tail_cache_bytes),
             env: env.clone(),
             settings,

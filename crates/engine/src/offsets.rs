@@ -113,7 +113,7 @@ impl Inner {
                 Found::Entry(entry) => vec![entry],
                 Found::Run(run) => self.run_entries(&run, start).await?,
             };
-            let wanted = |at: Offset, time: i64| at >= start && time >= time_ms;
+            let wanted = move |at: Offset, time: i64| at >= start && time >= time_ms;
             let Some(last) = entries.last() else {
                 return Ok(FoundOffset::NONE);
             };
@@ -144,7 +144,10 @@ impl Inner {
             return Ok(FoundOffset::NONE);
         };
         for entry in entries.iter().filter(|entry| time_of(entry) == newest) {
-            if let Some(found) = self.find_record(entry, |_, time| time >= newest).await? {
+            if let Some(found) = self
+                .find_record(entry, move |_, time| time >= newest)
+                .await?
+            {
                 return Ok(found);
             }
         }
@@ -155,14 +158,15 @@ impl Inner {
     async fn find_record(
         &self,
         entry: &IndexEntry,
-        wanted: impl Fn(Offset, i64) -> bool,
+        wanted: impl Fn(Offset, i64) -> bool + Clone + Send + 'static,
     ) -> Result<Option<FoundOffset>, ReadError> {
         let fetched = self.entry_bytes(entry).await?;
         let batches: Vec<StoredBatch> =
             BatchWalk::new(entry, fetched.pieces).collect::<Result<_, _>>()?;
         for stored in batches {
-            let times = stored.times()?;
-            if let Some((at, time)) = times.into_iter().find(|(at, time)| wanted(*at, *time)) {
+            let wanted = wanted.clone();
+            let found = self.opening(move || stored.find_time(wanted)).await?;
+            if let Some((at, time)) = found {
                 return Ok(Some(FoundOffset::at(at, time)));
             }
         }

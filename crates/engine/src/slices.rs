@@ -24,46 +24,51 @@ impl StoredBatch {
         self.base.plus(self.header.offset_count().into())
     }
 
-    /// Offset and time of each record; decompresses.
+    /// The first record for which `wanted(offset, time)` holds, with its time; decompresses.
     ///
     /// # Errors
     /// [`ReadError::Corrupt`] when the records do not read.
-    pub fn times(&self) -> Result<Vec<(Offset, i64)>, ReadError> {
-        let times = record_times(&self.bytes, &self.header).map_err(ReadError::Corrupt)?;
-        Ok(times
-            .into_iter()
-            .map(|(delta, time)| {
-                (
-                    Offset(self.base.0 + delta),
-                    self.append_time_ms.unwrap_or(time),
-                )
-            })
-            .collect())
+    pub fn find_time(
+        &self,
+        wanted: impl Fn(Offset, i64) -> bool,
+    ) -> Result<Option<(Offset, i64)>, ReadError> {
+        let mut found = None;
+        visit_times(&self.bytes, &self.header, |delta, time| {
+            let at = Offset(self.base.0.saturating_add(delta));
+            let time = self.append_time_ms.unwrap_or(time);
+            found = wanted(at, time).then_some((at, time));
+            found.is_none()
+        })
+        .map_err(ReadError::Corrupt)?;
+        Ok(found)
     }
 }
 
-/// Offset delta and time of each record of a batch.
+/// Opens a batch and gives each record's offset delta and time to `visit`, until it says no more:
+/// there may be millions of records, so that no list is made of them.
 ///
 /// # Errors
 /// What is wrong with the records.
-pub(crate) fn record_times(bytes: &Bytes, header: &BatchHeader) -> Result<Vec<(i64, i64)>, String> {
+pub(crate) fn visit_times(
+    bytes: &Bytes,
+    header: &BatchHeader,
+    mut visit: impl FnMut(i64, i64) -> bool,
+) -> Result<(), String> {
     let decoded = Batch::decode(bytes, DECOMPRESSED_BYTES_MAX).map_err(|e| e.to_string())?;
-    decoded
-        .records()
-        .map(|record| {
-            let record = record.map_err(|e| e.to_string())?;
-            let delta = i64::from(record.offset_delta);
-            if delta > i64::from(header.last_offset_delta) || delta < 0 {
-                return Err("a record lies outside its batch".to_owned());
-            }
-            Ok((
-                delta,
-                header
-                    .base_timestamp
-                    .saturating_add(record.timestamp_delta_ms),
-            ))
-        })
-        .collect()
+    for record in decoded.records() {
+        let record = record.map_err(|e| e.to_string())?;
+        let delta = i64::from(record.offset_delta);
+        if delta > i64::from(header.last_offset_delta) || delta < 0 {
+            return Err("a record lies outside its batch".to_owned());
+        }
+        let time = header
+            .base_timestamp
+            .saturating_add(record.timestamp_delta_ms);
+        if !visit(delta, time) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Walks the batches of an index entry. `pieces` cover its extent; no batch spans two of them.
