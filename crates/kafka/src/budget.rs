@@ -11,30 +11,41 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 pub struct ByteBudget {
     bytes: Arc<Semaphore>,
     overdraft: Arc<Semaphore>,
-    /// How many wait for bytes.
-    waiting: watch::Sender<usize>,
+    waiting: watch::Sender<Waiters>,
+    env: Env,
     bytes_max: usize,
 }
 
+/// Those who wait for bytes.
+#[derive(Default)]
+struct Waiters {
+    count: usize,
+    /// Since when there has been one, on the monotonic clock.
+    since: Duration,
+}
+
 /// Counts one who waits, until it is dropped.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+struct Waiting<'a>(&'a ByteBudget);
 
 impl<'a> Waiting<'a> {
-    fn enter(count: &'a watch::Sender<usize>) -> Self {
+    fn enter(budget: &'a ByteBudget) -> Self {
         // Only the first and the last are news.
-        count.send_if_modified(|count| {
-            *count += 1;
-            *count == 1
+        budget.waiting.send_if_modified(|waiters| {
+            waiters.count += 1;
+            if waiters.count == 1 {
+                waiters.since = budget.env.monotonic();
+            }
+            waiters.count == 1
         });
-        Self(count)
+        Self(budget)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.send_if_modified(|count| {
-            *count -= 1;
-            *count == 0
+        self.0.waiting.send_if_modified(|waiters| {
+            waiters.count -= 1;
+            waiters.count == 0
         });
     }
 }
@@ -47,12 +58,13 @@ pub struct Held {
 }
 
 impl ByteBudget {
-    pub fn new(bytes_max: usize) -> Self {
+    pub fn new(env: Env, bytes_max: usize) -> Self {
         let bytes_max = bytes_max.clamp(1, u32::MAX as usize);
         Self {
             bytes: Arc::new(Semaphore::new(bytes_max)),
             overdraft: Arc::new(Semaphore::new(1)),
-            waiting: watch::Sender::new(0),
+            waiting: watch::Sender::default(),
+            env,
             bytes_max,
         }
     }
@@ -77,22 +89,34 @@ impl ByteBudget {
         }
     }
 
-    /// Completes when others have had to wait for bytes for `limit`: whoever holds some and does not
-    /// need them at the moment should give them back.
-    pub async fn is_short_for(&self, env: &Env, limit: Duration) {
+    /// Completes when others have had to wait for bytes for `limit` from now on: whoever holds some
+    /// and does not need them at the moment should give them back.
+    pub async fn stays_short_for(&self, limit: Duration) {
+        let begun = self.env.monotonic();
+        self.short_for(|since| since.max(begun) + limit).await;
+    }
+
+    /// As [`ByteBudget::stays_short_for`], but what they have waited already counts.
+    pub async fn is_short_for(&self, limit: Duration) {
+        self.short_for(|since| since + limit).await;
+    }
+
+    async fn short_for(&self, until: impl Fn(Duration) -> Duration) {
         let mut waiting = self.waiting.subscribe();
         loop {
             // The sender lives as long as we borrow it.
-            let _ = waiting.wait_for(|count| *count > 0).await;
-            let eased = waiting.wait_for(|count| *count == 0);
-            if env.timeout(limit, eased).await.is_err() {
+            let since = waiting.wait_for(|waiters| waiters.count > 0).await;
+            let since = since.map_or(Duration::ZERO, |waiters| waiters.since);
+            let left = until(since).saturating_sub(self.env.monotonic());
+            let eased = waiting.wait_for(|waiters| waiters.count == 0);
+            if self.env.timeout(left, eased).await.is_err() {
                 return;
             }
         }
     }
 
     async fn wait(&self, held: &mut Held, missing: u32) {
-        let _waiting = Waiting::enter(&self.waiting);
+        let _waiting = Waiting::enter(self);
         // More than the whole budget can only come from the overdraft.
         tokio::select! {
             biased;
@@ -140,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_come_back_when_dropped_and_can_be_split() {
-        let budget = ByteBudget::new(100);
+        let budget = ByteBudget::new(Env::real(), 100);
         let mut held = Held::default();
         budget.grow(&mut held, 80).await;
         let part = held.split(30);
@@ -154,24 +178,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_budget_is_short_once_somebody_has_waited_long_enough() {
         let (env, limit) = (Env::real(), Duration::from_secs(2));
-        let budget = ByteBudget::new(100);
+        let budget = ByteBudget::new(Env::real(), 100);
         let (mut a, mut b, mut c) = (Held::default(), Held::default(), Held::default());
         budget.grow(&mut a, 90).await;
         budget.grow(&mut b, 200).await;
-        let waits = env.timeout(limit * 10, budget.is_short_for(&env, limit));
+        let waits = env.timeout(limit * 10, budget.stays_short_for(limit));
         assert!(waits.await.is_err(), "nobody waits");
         let (short, _) = tokio::join!(
-            env.timeout(limit * 2, budget.is_short_for(&env, limit)),
+            env.timeout(limit * 2, budget.stays_short_for(limit)),
             env.timeout(limit * 3, budget.grow(&mut c, 50)),
         );
         assert!(short.is_ok());
-        let waits = env.timeout(limit * 10, budget.is_short_for(&env, limit));
+        let waits = env.timeout(limit * 10, budget.stays_short_for(limit));
         assert!(waits.await.is_err(), "who waited has given up");
+        let mut d = Held::default();
+        let (waited, _) = tokio::join!(
+            async {
+                env.sleep(limit * 2).await;
+                let begun = env.monotonic();
+                budget.is_short_for(limit).await;
+                env.monotonic() - begun
+            },
+            env.timeout(limit * 3, budget.grow(&mut d, 50)),
+        );
+        assert_eq!(waited, Duration::ZERO, "it had been short for long enough");
     }
 
     #[tokio::test]
     async fn one_at_a_time_may_go_over_and_the_next_waits() {
-        let budget = ByteBudget::new(100);
+        let budget = ByteBudget::new(Env::real(), 100);
         let (mut a, mut b, mut c) = (Held::default(), Held::default(), Held::default());
         budget.grow(&mut a, 90).await;
         budget.grow(&mut b, 1_000_000).await;

@@ -166,7 +166,7 @@ impl FrameReader {
             }
             let goal = room.min(have + PROGRESS_BYTES);
             let limit = settings.frame_timeout;
-            let arrived = env.timeout(limit, self.read_in_time(stream, goal, budget, env));
+            let arrived = env.timeout(limit, self.read_in_time(stream, goal, budget));
             arrived.await.map_err(|_| FrameError::Slow(limit))??;
         }
     }
@@ -177,14 +177,13 @@ impl FrameReader {
         stream: &Stream,
         goal: usize,
         budget: &ByteBudget,
-        env: &Env,
     ) -> Result<(), FrameError> {
         while self.buffer.len() < goal {
             let step = goal.min(self.buffer.len() + SHORT_PROGRESS_BYTES);
             tokio::select! {
                 biased;
                 read = self.read_to(stream, step) => read?,
-                () = budget.is_short_for(env, SHORT_TIMEOUT) => return Err(FrameError::Stalled),
+                () = budget.stays_short_for(SHORT_TIMEOUT) => return Err(FrameError::Stalled),
             }
         }
         Ok(())

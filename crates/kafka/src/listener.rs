@@ -29,7 +29,7 @@ impl KafkaListener {
     /// Begins to accept on `listener`.
     pub fn start(env: Env, engine: Engine, settings: KafkaSettings, listener: Listener) -> Self {
         let shared = Arc::new(Shared {
-            requests: ByteBudget::new(settings.request_bytes_max),
+            requests: ByteBudget::new(env.clone(), settings.request_bytes_max),
             responses: Unsent::default(),
             table: Table::new(),
             metrics: Arc::default(),

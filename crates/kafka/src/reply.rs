@@ -21,8 +21,8 @@ const SLICES_MAX: usize = 64;
 const GATHERED_MAX: usize = 64;
 /// Answers from this size on are not held back to gather more.
 const GATHERED_BYTES_MAX: usize = 256 * 1024;
-/// How long a write may make no progress while answers over all connections are over their limit.
-const STALL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a write may make no progress while others wait for the memory that it holds.
+const STALL_LIMIT: Duration = Duration::from_secs(1);
 
 /// A request whose answer is not out yet.
 pub struct Pending {
@@ -192,14 +192,24 @@ fn try_send(stream: &Stream, frames: &VecDeque<Frame>) -> io::Result<usize> {
 }
 
 /// Waits until the client reads on. Who does not may keep its answers in memory for as long as a
-/// connection may be idle, but not while that holds up the others.
+/// connection may be idle, but not while that holds up the others: when answers over all connections
+/// are over their limit, or requests, of which more wait behind these answers, are short of memory.
 async fn writable(shared: &Shared, stream: &Stream) -> Result<(), WriteError> {
     let settings = &shared.settings;
     let mut waited = Duration::ZERO;
     while waited < settings.idle_timeout {
         let step = STALL_LIMIT.min(settings.idle_timeout);
-        if let Ok(writable) = shared.env.timeout(step, stream.writable()).await {
-            return Ok(writable?);
+        let ready = async {
+            tokio::select! {
+                biased;
+                writable = stream.writable() => Ok(writable?),
+                () = shared.requests.stays_short_for(STALL_LIMIT) => {
+                    Err(WriteError::Stalled)
+                }
+            }
+        };
+        if let Ok(ready) = shared.env.timeout(step, ready).await {
+            return ready;
         }
         if shared.responses.bytes() >= settings.response_bytes_max {
             break;

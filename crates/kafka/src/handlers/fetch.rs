@@ -114,7 +114,7 @@ async fn read(call: &Call, mut request: ReadRequest) -> Vec<Result<ReadSlice, Re
         biased;
         results = call.engine().read(request) => results,
         () = call.stopping().cancelled() => call.engine().read(now).await,
-        () = shared.requests.is_short_for(&shared.env, SHORT_PATIENCE) => {
+        () = shared.requests.is_short_for(SHORT_PATIENCE) => {
             call.engine().read(now).await
         }
     }

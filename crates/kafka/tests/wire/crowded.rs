@@ -80,3 +80,29 @@ async fn fetches_that_wait_are_answered_when_others_wait_for_their_memory() {
     let answer = crowd[0].receive::<FetchRequest>(11, 1).await;
     assert_eq!(answer.responses[0].partitions.len(), 100);
 }
+
+#[tokio::test]
+async fn requests_behind_answers_that_nobody_reads_do_not_keep_their_memory() {
+    let service = start_with(patient()).await;
+    service.connect().await.call(&metadata(&["t"]), 9).await;
+    let large = "z".repeat(900_000);
+    let answer = service
+        .connect()
+        .await
+        .call(&produce("t", 0, -1, batch(&[&large])), 9)
+        .await;
+    assert_eq!(produced(&answer).error_code, 0);
+    let mut request = fetch("t", 0, 0);
+    let one = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions = vec![one; 100];
+    let mut crowd = Vec::new();
+    for _ in 0..8 {
+        let mut client = service.connect().await;
+        // Answers of 0.9 MB, until no more requests are taken.
+        for _ in 0..30 {
+            client.send(&request, 11).await;
+        }
+        crowd.push(client);
+    }
+    assert_served(&service).await;
+}
