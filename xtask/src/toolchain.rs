@@ -163,6 +163,29 @@ pub fn confluent_javascript() -> Result<()> {
     process::install(process::command(script).arg(process::cache()))
 }
 
+/// The version of cargo-fuzz that `cargo xtask fuzz` builds with.
+const CARGO_FUZZ: &str = "0.13.1";
+
+/// cargo-fuzz, installed into `.cache/`; returns its binary.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ)
+}
+
+/// A program from a crate, of exactly this version.
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = process::cache().join(format!("{name}-{version}"));
+    let binary = folder.join("bin").join(name);
+    if !binary.exists() {
+        let mut install = process::cargo();
+        install.args(["install", "--quiet", "--locked", name, "--version", version]);
+        process::install(install.arg("--root").arg(&folder))?;
+    }
+    Ok(binary)
+}
+
 /// `interop/clients/NAME`.
 pub fn client_folder(name: &str) -> PathBuf {
     process::repository().join("interop/clients").join(name)

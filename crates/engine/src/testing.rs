@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use levada_catalog::StateSettings;
+use levada_catalog::{IndexEntry, StateSettings};
 use levada_env::Env;
 use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
 use levada_journal::memory::MemoryJournal;
 use levada_model::LogPosition;
+use levada_model::codec::DecodeError;
 use levada_sequencer::command_log::{Appending, CommandLog, Recovered, memory::MemoryLog};
 use levada_sequencer::{Sequencer, SequencerSettings};
 use tokio::sync::watch;
 
-use crate::{Engine, EngineSettings};
+use crate::{Engine, EngineSettings, index_run};
 
 /// An empty engine with default settings.
 ///
@@ -100,4 +101,17 @@ impl CommandLog for SlowLog {
     fn replay_bytes(&self) -> u64 {
         self.inner.replay_bytes()
     }
+}
+
+/// The stored form of an index run.
+pub fn encode_index_run(entries: &[IndexEntry]) -> Vec<u8> {
+    index_run::encode(entries)
+}
+
+/// Reads what [`encode_index_run`] wrote.
+///
+/// # Errors
+/// When the bytes are something else.
+pub fn decode_index_run(bytes: &[u8]) -> Result<Vec<IndexEntry>, DecodeError> {
+    index_run::decode(bytes)
 }

@@ -15,6 +15,8 @@ mod ready;
 mod service;
 mod storage;
 mod survey;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,5 @@
+//! What people and their tools write: configuration, identity, command lines.
+
+pub mod command_line;
+pub mod config;
+pub mod parsers;
