@@ -7,6 +7,8 @@
 mod backends;
 mod bench;
 mod broker;
+mod fuzz;
+mod hostile;
 mod interop;
 mod mutants;
 mod process;
@@ -59,6 +61,10 @@ enum Chore {
     Soak(proofs::SoakOptions),
     /// The whole service under simulated time, network and disk, replayed from seeds
     Sim(sim::Options),
+    /// Every parser against a fuzzer, one after the other (libFuzzer, through cargo-fuzz)
+    Fuzz(fuzz::Options),
+    /// Attacks on a running broker: memory, descriptors, log and another client's latency (Linux)
+    Hostile(hostile::Options),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
     Network,
 }
@@ -79,6 +85,8 @@ fn main() {
         Chore::Faults(options) => proofs::faults(&options),
         Chore::Soak(options) => proofs::soak(&options),
         Chore::Sim(options) => sim::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Hostile(options) => hostile::run(&options),
         Chore::Network => proofs::network(),
     };
     match outcome {

@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use crate::backends;
 use crate::broker::Kind;
+use crate::hostile;
 use crate::interop;
 use crate::process;
 use crate::proofs;
@@ -17,6 +18,8 @@ use crate::tidy;
 const KILL_ROUNDS: u32 = 40;
 const POWER_ROUNDS: u32 = 12;
 const FAULTS_ROUNDS: u32 = 3;
+/// ... and of each attack of `cargo xtask hostile` (20 s by hand).
+const HOSTILE_SECONDS: u64 = 3;
 
 /// One stage: its name for `--only`, a line that says what it does, and how it runs.
 pub struct Stage {
@@ -86,6 +89,11 @@ pub const ALL: &[Stage] = &[
         name: "diff",
         about: "one script of requests against Apache Kafka and Levada",
         run: diff,
+    },
+    Stage {
+        name: "hostile",
+        about: "attacks on a running broker, in short",
+        run: hostile,
     },
     Stage {
         name: "kill",
@@ -190,6 +198,13 @@ fn diff(_: &Options) -> Result<Tally> {
     proofs::diff(&proofs::DiffOptions {
         against: Kind::Levada,
         verbose: false,
+    })
+}
+
+fn hostile(_: &Options) -> Result<Tally> {
+    hostile::run(&hostile::Options {
+        seconds: HOSTILE_SECONDS,
+        attack: hostile::SHORT.map(str::to_owned).to_vec(),
     })
 }
 

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod connection;
 pub mod faults;
+pub mod hostile;
 pub mod kill;
 pub mod load;
 pub mod lossy;
