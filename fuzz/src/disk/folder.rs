@@ -46,7 +46,15 @@ const READS_MAX: usize = 1000;
 struct Opened {
     engine: Engine,
     wal: Wal,
-    digest: u64,
+    sequencer: Sequencer,
+}
+
+impl Opened {
+    /// The state as it is now. A start may change it: it proposes the settings of this node, and
+    /// lets groups and producers expire.
+    fn digest(&self) -> u64 {
+        self.sequencer.read(levada_catalog::State::digest)
+    }
 }
 
 pub fn check(input: &[u8]) {
@@ -72,13 +80,13 @@ pub fn check(input: &[u8]) {
         let fs = disk(&files);
         let Some(first) = open(&fs).await else { return };
         read_everything(&first.engine).await;
+        first.engine.shutdown().await;
+        let left = first.digest();
         close(first.engine, first.wal).await;
         let again = open(&fs).await.expect("what was opened opens again");
+        let found = again.digest();
+        assert!(found == left, "the second start found another state");
         read_everything(&again.engine).await;
-        assert!(
-            again.digest == first.digest,
-            "another state at the second start"
-        );
         append(&again.engine, 1000).await;
         close(again.engine, again.wal).await;
     });
@@ -122,7 +130,6 @@ async fn open_with(fs: &FaultFs, snapshot_every_bytes: u64) -> Option<Opened> {
     let (sequencer, _) = Sequencer::recover(env.clone(), settings, Default::default(), log)
         .await
         .ok()?;
-    let digest = sequencer.read(levada_catalog::State::digest);
     let settings = EngineSettings {
         index_tail_entries_max: 8,
         tail_cache_bytes: 0,
@@ -130,11 +137,11 @@ async fn open_with(fs: &FaultFs, snapshot_every_bytes: u64) -> Option<Opened> {
         ..EngineSettings::default()
     };
     let journal = Arc::new(LocalJournal::new(env.clone(), wal.clone()));
-    let engine = Engine::start(env, settings, journal, sequencer);
+    let engine = Engine::start(env, settings, journal, sequencer.clone());
     Some(Opened {
         engine,
         wal,
-        digest,
+        sequencer,
     })
 }
 
