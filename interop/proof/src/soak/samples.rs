@@ -19,6 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const POINT_SECONDS: f64 = 5.0;
 /// The first part of the long life, in which caches fill, is left out of its trends.
 const WARM_UP: f64 = 0.2;
+/// Memory breathes over minutes: a shorter long life is told, and not judged.
+const JUDGED_SECONDS_MIN: f64 = 900.0;
 /// A life shorter than this says nothing about memory.
 const LIFE_SECONDS_MIN: f64 = 5.0;
 /// A trend is a growth only if in an hour it would add more than this part of the median.
@@ -119,14 +121,17 @@ impl Samples {
         }
         let growth = growth(&lock(&self.kept));
         let trends = [
-            ("memory over the long life", &growth.rss, None),
-            ("memory from life to life", &growth.rss_by_life, None),
-            ("open files", &growth.files_open, Some(COUNT_AN_HOUR_MAX)),
-            ("threads", &growth.threads, Some(COUNT_AN_HOUR_MAX)),
-            ("the disk", &growth.disk_slack, Some(DISK_AN_HOUR_MAX)),
+            ("memory over the long life", growth.rss, None),
+            ("memory from life to life", growth.rss_by_life, None),
+            ("open files", growth.files_open, Some(COUNT_AN_HOUR_MAX)),
+            ("threads", growth.threads, Some(COUNT_AN_HOUR_MAX)),
+            ("the disk", growth.disk_slack, Some(DISK_AN_HOUR_MAX)),
         ];
         for (what, trend, allowed) in trends {
-            let Some(trend) = trend else { continue };
+            let Some(trend) = trend.filter(|_| growth.long_life_seconds >= JUDGED_SECONDS_MIN)
+            else {
+                continue;
+            };
             if trend.grows_more_than(allowed.unwrap_or(trend.median * GROWTH_AN_HOUR_MAX)) {
                 ledger.violation(format!("{what} grows: {trend:?} an hour"));
             }
