@@ -1,5 +1,7 @@
 //! `cargo xtask backends`: the ports' conformance suites on a real S3 server and a real PostgreSQL.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::report::Tally;
@@ -10,6 +12,9 @@ pub struct Options {
     /// Run only the checks whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
+    /// Print latencies of both servers on this machine instead
+    #[arg(long)]
+    pub figures: bool,
 }
 
 /// Installs the servers and runs `levada-backends`, which starts and kills them.
@@ -17,7 +22,7 @@ pub struct Options {
 /// # Errors
 /// In CI when a server cannot be had; elsewhere that is told and counted as skipped.
 pub fn run(options: &Options) -> Result<Tally> {
-    let weed = match toolchain::seaweedfs() {
+    let (weed, postgres) = match servers() {
         Ok(found) => found,
         Err(error) if toolchain::is_ci() => return Err(error),
         Err(error) => {
@@ -30,10 +35,22 @@ pub fn run(options: &Options) -> Result<Tally> {
         }
     };
     let mut cargo = process::cargo();
-    cargo.args(["run", "--quiet", "--package", "levada-backends", "--"]);
-    cargo.arg("--weed").arg(weed);
+    cargo.args(["run", "--quiet", "--package", "levada-backends"]);
+    if options.figures {
+        cargo.arg("--release");
+    }
+    cargo.arg("--").arg("--weed").arg(weed);
+    cargo.arg("--postgres").arg(postgres);
     if let Some(only) = &options.only {
         cargo.args(["--only", only]);
     }
+    if options.figures {
+        cargo.arg("--figures");
+        return Ok(Tally::of(process::run(&mut cargo)?));
+    }
     proofs::counted(&mut cargo)
+}
+
+fn servers() -> Result<(PathBuf, PathBuf)> {
+    Ok((toolchain::seaweedfs()?, toolchain::postgres()?))
 }

@@ -109,6 +109,25 @@ fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
     Ok(programs)
 }
 
+/// The folder of Debian's PostgreSQL programs, the newest version that is here.
+///
+/// # Errors
+/// When there is none and it cannot be installed.
+pub fn postgres() -> Result<PathBuf> {
+    let newest = || {
+        let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+        let versions = versions.filter_map(|entry| Some(entry.ok()?.path()));
+        let with_server = versions.filter(|version| version.join("bin/initdb").is_file());
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+        Some(with_server.max_by_key(number)?.join("bin"))
+    };
+    if let Some(found) = newest() {
+        return Ok(found);
+    }
+    debian("initdb", "postgresql")?;
+    newest().context("Debian's postgresql was installed and has no initdb")
+}
+
 /// `npm ci` in a client's folder.
 ///
 /// # Errors

@@ -5,6 +5,8 @@
 
 pub mod command_log;
 mod commit_loop;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod handle;
 mod recovery;
 mod snapshots;

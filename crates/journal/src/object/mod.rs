@@ -19,7 +19,7 @@ use std::sync::{
 use bytes::Bytes;
 use levada_env::{
     Env,
-    port::{PortError, PortFuture, PortResult, Ticket, Urgency},
+    port::{Budget, PortError, PortFuture, PortResult, Ticket, Urgency},
 };
 use levada_model::{Extent, SegmentId};
 use object_store::ObjectStore;
@@ -72,13 +72,12 @@ pub struct ObjectJournal {
 
 struct Inner {
     env: Env,
-    settings: ObjectSettings,
     bucket: Bucket,
     names: Names,
     writer: Writer,
     epoch: u64,
     next: AtomicU64,
-    staged_bytes: AtomicU64,
+    budget: Arc<Budget>,
     uploads: Semaphore,
     reads: Semaphore,
 }
@@ -99,17 +98,17 @@ impl ObjectJournal {
         let mut writer = Writer::default();
         env.random_bytes(&mut writer);
         let epoch = claim(&bucket, &names, &writer).await?;
+        let budget = Budget::new(settings.staged_bytes_max, settings.reserve_bytes);
         let inner = Inner {
             uploads: Semaphore::new(settings.uploads_max),
             reads: Semaphore::new(settings.reads_max),
             env,
-            settings,
             bucket,
             names,
             writer,
             epoch,
             next: AtomicU64::new(0),
-            staged_bytes: AtomicU64::new(0),
+            budget,
         };
         Ok(ObjectJournal {
             inner: Arc::new(inner),
@@ -140,38 +139,7 @@ async fn claim(bucket: &Bucket, names: &Names, writer: &Writer) -> PortResult<u6
     }
 }
 
-/// Staged bytes on their way to the bucket.
-struct Room {
-    inner: Arc<Inner>,
-    bytes: u64,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.inner
-            .staged_bytes
-            .fetch_sub(self.bytes, Ordering::AcqRel);
-    }
-}
-
 impl Inner {
-    fn room(self: &Arc<Self>, bytes: u64, urgency: Urgency) -> PortResult<Room> {
-        let max = match urgency {
-            Urgency::Normal => self.settings.staged_bytes_max,
-            Urgency::Reserve | Urgency::Reclaim => {
-                self.settings.staged_bytes_max + self.settings.reserve_bytes
-            }
-        };
-        let fits = |now: u64| now.checked_add(bytes).filter(|after| *after <= max);
-        self.staged_bytes
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
-            .map_err(|now| PortError::Rejected(format!("{now} staged bytes wait already")))?;
-        Ok(Room {
-            inner: Arc::clone(self),
-            bytes,
-        })
-    }
-
     async fn upload(&self, header: Header, pieces: &[Bytes]) -> PortResult<()> {
         // Never closed.
         let _permit = self.uploads.acquire().await;
@@ -233,7 +201,7 @@ impl Journal for ObjectJournal {
         let bytes = pieces.iter().map(Bytes::len).sum::<usize>();
         let length = u32::try_from(bytes)
             .map_err(|_| PortError::Rejected("a segment has at most 4 GiB".into()))?;
-        let room = self.inner.room(u64::from(length), urgency)?;
+        let taken = self.inner.budget.take(u64::from(length), urgency)?;
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let segment = names::segment_id(self.inner.epoch, number).ok_or_else(|| {
             PortError::Rejected("every segment of this epoch is used up: restart".into())
@@ -244,21 +212,20 @@ impl Journal for ObjectJournal {
             length: u64::from(length),
         };
         let (done, durable) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
         self.inner.env.spawn("upload", async move {
-            let outcome = room.inner.upload(header, &pieces).await;
-            drop(pieces);
-            drop(room);
+            let outcome = inner.upload(header, &pieces).await;
+            drop((pieces, taken));
             // Whoever staged it may have gone away; then `list` tells of it.
             let _ = done.send(outcome);
         });
-        let given_up = || PortError::Indeterminate("the upload was given up".into());
         Ok(Staged {
             extent: Extent {
                 segment,
                 position: 0,
                 length,
             },
-            ticket: Ticket::new(async move { durable.await.unwrap_or_else(|_| Err(given_up())) }),
+            ticket: Ticket::told(durable, "the upload was given up"),
         })
     }
 

@@ -1,23 +1,27 @@
 //! The port of the ordered, durable list of commands, and of the snapshots beside it.
 //!
-//! Implementations: `wal` (the embedded log), `memory`, `fault` (a wrapper); later `postgres`.
+//! Implementations: `wal` (the embedded log), `memory`, `fault` (a wrapper), `postgres` (a feature of that name).
 
 pub mod fault;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod snapshot_files;
 pub mod wal;
 
 use bytes::Bytes;
-use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
+use levada_env::port::{PortError, PortFuture, PortResult, Ticket, Urgency};
 use levada_model::LogPosition;
 
 /// A durable log of opaque records with snapshots that replace its beginning.
 pub trait CommandLog: Send + Sync + 'static {
     /// Appends one record; the future resolves when the record *and* all tickets are durable.
-    /// The position is assigned in call order, at once; futures may be awaited in any order.
+    /// The position is assigned in call order, at once; futures may be awaited in any order. What a
+    /// crash leaves of appends that nobody was told of is their beginning, without a gap.
     ///
     /// # Errors
-    /// `Rejected`: it did not happen, retry. `Indeterminate`: it may have, settle it by replay.
+    /// They speak of the record, not of its segments: `Rejected`, it did not happen, retry; so it is
+    /// when a ticket fails, whatever is known of that segment. `Indeterminate`: it may have, settle it by replay.
     /// `Fenced`: another sequencer owns the log, stop.
     fn append(
         &self,
@@ -44,6 +48,14 @@ pub trait CommandLog: Send + Sync + 'static {
 
     /// Bytes appended since the newest snapshot's position: what a restart would replay.
     fn replay_bytes(&self) -> u64;
+}
+
+/// What an append comes to when a ticket of it fails: the record was not appended.
+fn not_appended(ticket: PortError) -> PortError {
+    match ticket {
+        PortError::Fenced(_) => ticket,
+        other => PortError::Rejected(format!("a segment of it is not durable: {other}")),
+    }
 }
 
 /// An append under way: `position` is final if `durable` resolves to `Ok`.

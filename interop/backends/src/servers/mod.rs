@@ -1,8 +1,10 @@
 //! The servers: started on free loopback ports over a folder of their own, killed with SIGKILL,
 //! started again over what is left.
 
+mod postgres;
 mod seaweed;
 
+pub use postgres::Postgres;
 pub use seaweed::Seaweed;
 
 use std::collections::BTreeSet;
