@@ -22,7 +22,7 @@ impl Lines {
     ///
     /// # Errors
     /// When a line is longer than [`LINE_BYTES_MAX`].
-    pub fn next(&mut self) -> Result<Option<Bytes>, String> {
+    pub fn next_line(&mut self) -> Result<Option<Bytes>, String> {
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
         if let Some(found) = unsearched.iter().position(|byte| *byte == b'\n') {
             let line = self.buffer.split_to(self.searched + found + 1).freeze();
@@ -65,7 +65,7 @@ mod tests {
         let mut found = Vec::new();
         for chunk in chunks {
             lines.push(chunk);
-            while let Some(line) = lines.next().unwrap() {
+            while let Some(line) = lines.next_line().unwrap() {
                 found.push(line.to_vec());
             }
         }

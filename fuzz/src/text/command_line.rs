@@ -74,7 +74,7 @@ fn lines(input: &[u8]) {
         let mut found = Vec::new();
         for chunk in input.chunks(size) {
             lines.push(chunk);
-            while let Ok(Some(line)) = lines.next() {
+            while let Ok(Some(line)) = lines.next_line() {
                 found.push(line);
             }
         }

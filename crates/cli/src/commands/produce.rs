@@ -267,7 +267,7 @@ impl Sender {
         if self.args.whole {
             return Ok(());
         }
-        while let Some(line) = lines.next().map_err(CliError::Failed)? {
+        while let Some(line) = lines.next_line().map_err(CliError::Failed)? {
             self.send_line(&line).await?;
         }
         Ok(())
