@@ -35,7 +35,7 @@ impl Default for EngineSettings {
             in_flight_bytes: 64 * 1024 * 1024,
             num_partitions: 1,
             maintenance_interval: Duration::from_secs(10),
-            disk_slack_bytes: 512 * 1024 * 1024,
+            disk_slack_bytes: 256 * 1024 * 1024,
             index_tail_entries_max: 8192,
             segments_in_flight_max: 2,
             groups: GroupSettings::default(),

@@ -208,7 +208,7 @@ settings! {
         snapshot_bytes: ByteCount = "256MiB", within 1_048_576..=1_099_511_627_776;
         /// Dead bytes that may lie on disk before sparse log files are rewritten, beside half of the
         /// live ones.
-        disk_slack_bytes: ByteCount = "512MiB", within 0..=1_099_511_627_776;
+        disk_slack_bytes: ByteCount = "256MiB", within 0..=1_099_511_627_776;
         /// How often retention runs and dead space is given back.
         maintenance_interval_ms: u64 = "10000", within 100..=3_600_000;
     }
