@@ -5,12 +5,12 @@ use std::sync::Arc;
 use levada_catalog::Effect;
 use levada_sequencer::EffectSink;
 
-use crate::groups::Groups;
+use crate::groups::WeakGroups;
 use crate::watch::Watchers;
 
 pub(crate) struct Dispatch {
     pub watchers: Arc<Watchers>,
-    pub groups: Groups,
+    pub groups: WeakGroups,
 }
 
 impl EffectSink for Dispatch {
@@ -23,9 +23,12 @@ impl EffectSink for Dispatch {
             _ => &[],
         });
         self.watchers.wake(moved.copied());
+        let Some(groups) = self.groups.upgrade() else {
+            return;
+        };
         for effect in effects {
             if let Effect::Group(effect) = effect {
-                self.groups.on_effect(effect);
+                groups.on_effect(effect);
             }
         }
     }

@@ -91,7 +91,7 @@ impl Engine {
         let groups = Groups::new(env.clone(), settings.groups.clone(), sequencer.clone());
         sequencer.set_sink(Arc::new(Dispatch {
             watchers: Arc::clone(&watchers),
-            groups: groups.clone(),
+            groups: groups.downgrade(),
         }));
         groups.start();
         let inner = Arc::new(Inner {

@@ -15,8 +15,8 @@ mod timer;
 mod timers;
 mod waiting;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use levada_catalog::groups::{GroupCommand, GroupEffect, GroupReply};
 use levada_catalog::{Command, Reply};
@@ -53,6 +53,16 @@ struct Inner {
     closed: AtomicBool,
 }
 
+/// Groups as the sequencer knows them: they own the sequencer, so it must not own them in turn.
+pub(crate) struct WeakGroups(Weak<Inner>);
+
+impl WeakGroups {
+    /// `None` once the engine is gone.
+    pub(crate) fn upgrade(&self) -> Option<Groups> {
+        self.0.upgrade().map(|inner| Groups { inner })
+    }
+}
+
 impl Groups {
     /// The groups of a recovered state: every member has its full session timeout from now on.
     /// Once effects are dispatched, [`Groups::start`] lets time act on them.
@@ -69,6 +79,10 @@ impl Groups {
         };
         groups.adopt();
         groups
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakGroups {
+        WeakGroups(Arc::downgrade(&self.inner))
     }
 
     /// Starts the timer task.
