@@ -13,6 +13,7 @@ mod interop;
 mod mutants;
 mod process;
 mod proofs;
+mod reliability;
 mod report;
 mod sim;
 mod stages;
@@ -65,6 +66,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Attacks on a running broker: memory, descriptors, log and another client's latency (Linux)
     Hostile(hostile::Options),
+    /// The tables of docs/reliability.md from what the proofs wrote down
+    Reliability(reliability::Options),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
     Network,
 }
@@ -87,6 +90,7 @@ fn main() {
         Chore::Sim(options) => sim::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Hostile(options) => hostile::run(&options),
+        Chore::Reliability(options) => reliability::run(&options),
         Chore::Network => proofs::network(),
     };
     match outcome {
