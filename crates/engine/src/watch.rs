@@ -11,12 +11,21 @@ use tokio::sync::Notify;
 /// Who waits for which partitions. An idle partition that nobody waits for has no entry.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    waiting: Mutex<HashMap<PartitionId, Vec<Arc<Notify>>, FixedState>>,
+    waiting: Mutex<Waiting>,
+}
+
+/// The readers of each partition, in the order of their numbers: who leaves is found without a walk
+/// past all the others, who may be thousands that leave at once.
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    readers: HashMap<PartitionId, Vec<(u64, Arc<Notify>)>, FixedState>,
 }
 
 /// One waiting reader; leaves the table when dropped.
 pub(crate) struct Watch<'a> {
     watchers: &'a Watchers,
+    number: u64,
     partitions: Vec<PartitionId>,
     notify: Arc<Notify>,
 }
@@ -26,15 +35,19 @@ impl Watchers {
     pub fn watch(&self, partitions: Vec<PartitionId>) -> Watch<'_> {
         let notify = Arc::new(Notify::new());
         let mut waiting = self.waiting.lock();
+        let number = waiting.next;
+        waiting.next += 1;
         for partition in &partitions {
-            waiting
-                .entry(*partition)
-                .or_default()
-                .push(Arc::clone(&notify));
+            let readers = waiting.readers.entry(*partition).or_default();
+            // A partition that is named twice is watched once.
+            if readers.last().is_none_or(|(last, _)| *last != number) {
+                readers.push((number, Arc::clone(&notify)));
+            }
         }
         drop(waiting);
         Watch {
             watchers: self,
+            number,
             partitions,
             notify,
         }
@@ -43,11 +56,11 @@ impl Watchers {
     /// Wakes everybody who watches one of `partitions`.
     pub fn wake(&self, partitions: impl Iterator<Item = PartitionId>) {
         let waiting = self.waiting.lock();
-        if waiting.is_empty() {
+        if waiting.readers.is_empty() {
             return;
         }
         for partition in partitions {
-            for notify in waiting.get(&partition).into_iter().flatten() {
+            for (_, notify) in waiting.readers.get(&partition).into_iter().flatten() {
                 notify.notify_one();
             }
         }
@@ -55,7 +68,7 @@ impl Watchers {
 
     /// Wakes everybody: the service stops.
     pub fn wake_all(&self) {
-        for notify in self.waiting.lock().values().flatten() {
+        for (_, notify) in self.waiting.lock().readers.values().flatten() {
             notify.notify_one();
         }
     }
@@ -72,11 +85,14 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut waiting = self.watchers.waiting.lock();
         for partition in &self.partitions {
-            if let Some(list) = waiting.get_mut(partition) {
-                list.retain(|other| !Arc::ptr_eq(other, &self.notify));
-                if list.is_empty() {
-                    waiting.remove(partition);
-                }
+            let Some(readers) = waiting.readers.get_mut(partition) else {
+                continue;
+            };
+            if let Ok(at) = readers.binary_search_by_key(&self.number, |(number, _)| *number) {
+                readers.remove(at);
+            }
+            if readers.is_empty() {
+                waiting.readers.remove(partition);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Fetch 4-18: record batches out, with a long poll. Sessions (KIP-227) are not kept: every answer
 //! carries session id 0, by which a client knows to name all partitions each time.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use levada_engine::{ReadError, ReadPartition, ReadRequest, ReadSlice, TopicRef};
@@ -52,7 +54,7 @@ fn plan(call: &Call, request: FetchRequest) -> (ReadRequest, Vec<FetchableTopicR
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let mut partitions = Vec::new();
     let mut shape = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
+    for topic in named_once(request.topics) {
         shape.push(topic_shape(&topic));
         for partition in topic.partitions {
             partitions.push(ReadPartition {
@@ -79,6 +81,44 @@ fn plan(call: &Call, request: FetchRequest) -> (ReadRequest, Vec<FetchableTopicR
         partitions,
     };
     (read, shape)
+}
+
+/// What is named twice is read once, with the values given last, as in Apache Kafka: otherwise a
+/// small request could have the same records read and sent thousands of times.
+fn named_once(topics: Vec<FetchTopic>) -> Vec<FetchTopic> {
+    if topics.len() == 1 && topics.iter().all(|topic| topic.partitions.len() == 1) {
+        return topics;
+    }
+    let mut once: Vec<FetchTopic> = Vec::with_capacity(topics.len());
+    let mut topics_at = BTreeMap::new();
+    for topic in topics {
+        let next = once.len();
+        let name = (topic.topic_id.0, topic.topic.clone());
+        let (at, places) = topics_at.entry(name).or_insert((next, BTreeMap::new()));
+        if *at == next {
+            once.push(FetchTopic {
+                partitions: Vec::with_capacity(topic.partitions.len()),
+                ..topic.clone()
+            });
+        }
+        let Some(kept) = once.get_mut(*at) else {
+            continue;
+        };
+        for partition in topic.partitions {
+            match places.entry(partition.partition) {
+                Entry::Vacant(place) => {
+                    place.insert(kept.partitions.len());
+                    kept.partitions.push(partition);
+                }
+                Entry::Occupied(place) => {
+                    if let Some(earlier) = kept.partitions.get_mut(*place.get()) {
+                        *earlier = partition;
+                    }
+                }
+            }
+        }
+    }
+    once
 }
 
 fn topic_shape(topic: &FetchTopic) -> FetchableTopicResponse {

@@ -100,6 +100,30 @@ async fn pipelined_batches_keep_their_order() {
 }
 
 #[tokio::test]
+async fn what_a_fetch_names_again_is_read_once_from_the_place_named_last() {
+    let service = start().await;
+    let mut client = service.connect().await;
+    client.call(&metadata(&["t", "u"]), 9).await;
+    for (topic, text) in [("t", "a"), ("t", "b"), ("u", "c")] {
+        client.call(&produce(topic, 0, -1, batch(&[text])), 9).await;
+    }
+    let mut request = fetch("t", 0, 0);
+    request.topics.extend(fetch("u", 0, 0).topics);
+    request.topics.extend(fetch("t", 1, 0).topics);
+    for _ in 0..1_000 {
+        let again = request.topics[1].partitions[0].clone();
+        request.topics[1].partitions.push(again);
+    }
+    let answer = client.call(&request, 12).await;
+    let [t, u] = &answer.responses[..] else {
+        panic!("two topics were named: {answer:?}");
+    };
+    assert_eq!((t.partitions.len(), u.partitions.len()), (1, 1));
+    assert_eq!(values(&t.partitions[0]), ["b"]);
+    assert_eq!(values(&u.partitions[0]), ["c"]);
+}
+
+#[tokio::test]
 async fn a_long_poll_wakes_when_another_client_produces() {
     let service = start().await;
     let (mut reader, mut writer) = (service.connect().await, service.connect().await);
