@@ -51,19 +51,21 @@ struct Mutant {
 }
 
 /// What became of one fault.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Outcome {
     name: String,
     about: String,
     /// The suite that failed, as it should; null when all passed.
     caught_by: Option<String>,
     seconds: f64,
+    /// The code that was broken: its commit, and whether there were changes on top.
+    code: String,
 }
 
 /// Runs the list, or only looks at it.
 ///
 /// # Errors
-/// When a fault does not apply or does not compile, or a suite fails without one.
+/// When a fault does not apply, or a suite fails without one.
 pub fn run(options: &Options) -> Result<Tally> {
     let list = read_list(&process::repository())?;
     if options.check {
@@ -79,7 +81,7 @@ pub fn run(options: &Options) -> Result<Tally> {
         let ended = tree.test(&list.suites[&suite], &suite)?;
         ensure!(ended == Ended::Passed, "`{suite}` fails without any fault");
     }
-    let mut outcomes = Vec::new();
+    let mut outcomes = kept(&list);
     for (at, mutant) in chosen.iter().enumerate() {
         let outcome = try_mutant(&tree, &list, mutant)?;
         println!(
@@ -90,28 +92,51 @@ pub fn run(options: &Options) -> Result<Tally> {
             (outcome.caught_by.as_ref()).map_or("NOT CAUGHT".to_owned(), |by| format!("by {by}")),
             outcome.seconds
         );
-        outcomes.push(outcome);
+        outcomes.insert(outcome.name.clone(), outcome);
+        let all: Vec<&Outcome> = outcomes.values().collect();
+        fs::write(result(), serde_json::to_string_pretty(&all)? + "\n")?;
     }
-    report(&outcomes)
+    Ok(report(&list, &outcomes))
 }
 
-fn report(outcomes: &[Outcome]) -> Result<Tally> {
-    let path = folder().join("result.json");
-    fs::write(&path, serde_json::to_string_pretty(outcomes)? + "\n")?;
+fn result() -> PathBuf {
+    folder().join("result.json")
+}
+
+/// What earlier runs found of faults that are still listed: each says of which code.
+fn kept(list: &List) -> BTreeMap<String, Outcome> {
+    let text = fs::read_to_string(result()).unwrap_or_default();
+    let outcomes: Vec<Outcome> = serde_json::from_str(&text).unwrap_or_default();
+    let listed = |outcome: &Outcome| list.mutants.iter().any(|one| one.name == outcome.name);
+    let listed = outcomes.into_iter().filter(listed);
+    listed
+        .map(|outcome| (outcome.name.clone(), outcome))
+        .collect()
+}
+
+fn report(list: &List, outcomes: &BTreeMap<String, Outcome>) -> Tally {
     let mut tally = Tally::default();
-    for outcome in outcomes {
+    for outcome in outcomes.values() {
         tally += Tally::of(outcome.caught_by.is_some());
         if outcome.caught_by.is_none() {
             println!("NOT CAUGHT {}: {}", outcome.name, outcome.about);
         }
     }
     println!(
-        "{} of {} deliberate faults were caught; {}",
+        "{} of {} deliberate faults were caught, {} never tried; {}",
         tally.passed,
-        outcomes.len(),
-        path.display()
+        list.mutants.len(),
+        list.mutants.len() - outcomes.len(),
+        result().display()
     );
-    Ok(tally)
+    tally
+}
+
+/// The commit that is checked out, with a word on changes that are not committed.
+fn code() -> Result<String> {
+    let mut git = process::command("git");
+    let described = process::output(git.args(["describe", "--always", "--dirty", "--exclude=*"]));
+    Ok(described.context("git describe")?.trim().to_owned())
 }
 
 fn try_mutant(tree: &Tree, list: &List, mutant: &Mutant) -> Result<Outcome> {
@@ -124,7 +149,7 @@ fn try_mutant(tree: &Tree, list: &List, mutant: &Mutant) -> Result<Outcome> {
             .suites
             .iter()
             .find_map(|suite| match tree.test(&list.suites[suite], &mutant.name) {
-                Ok(Ended::Passed) => None,
+                Ok(Ended::Passed | Ended::NotBuilt) => None,
                 Ok(Ended::Failed) => Some(Ok(suite.clone())),
                 Ok(Ended::Hung) => Some(Ok(format!("{suite} (hung)"))),
                 Err(error) => Some(Err(error)),
@@ -135,6 +160,7 @@ fn try_mutant(tree: &Tree, list: &List, mutant: &Mutant) -> Result<Outcome> {
         about: mutant.about.clone(),
         caught_by: caught_by.transpose()?,
         seconds: began.elapsed().as_secs_f64(),
+        code: code()?,
     })
 }
 
@@ -209,6 +235,8 @@ enum Ended {
     Passed,
     Failed,
     Hung,
+    /// A fault that does not compile is none: it counts as not caught, and its log says why.
+    NotBuilt,
 }
 
 /// A copy of the tracked files with a target folder of its own.
@@ -233,7 +261,7 @@ impl Tree {
         Ok(Self { folder })
     }
 
-    /// Compiles the suite, which must succeed, and runs it; its output goes to `target/mutants/logs`.
+    /// Compiles the suite and runs it; its output goes to `target/mutants/logs`.
     fn test(&self, arguments: &[String], name: &str) -> Result<Ended> {
         let logs = folder().join("logs");
         fs::create_dir_all(&logs)?;
@@ -241,11 +269,11 @@ impl Tree {
         let mut build = self.cargo(arguments, &log)?;
         build.arg("--no-run");
         let built = build.status().context("cargo")?.success();
-        ensure!(
-            built,
-            "{name} does not compile; see {}",
-            logs.join(name).with_extension("log").display()
-        );
+        if !built {
+            let log = logs.join(name).with_extension("log");
+            println!("{name} does not compile; see {}", log.display());
+            return Ok(Ended::NotBuilt);
+        }
         // A group of its own, so that a test that hangs is ended together with cargo.
         let mut child = (self.cargo(arguments, &log)?.process_group(0).spawn()).context("cargo")?;
         let ended = process::wait_bounded(&mut child, SUITE_TIME_MAX)?;

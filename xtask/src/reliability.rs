@@ -224,13 +224,13 @@ fn mutants(run: &Value, out: &mut String) -> std::fmt::Result {
         .count();
     writeln!(
         out,
-        "{caught} of {} deliberate faults were caught.\n\n| fault | what a user would lose | caught by |\n|---|---|---|",
+        "{caught} of {} deliberate faults were caught.\n\n| fault | what a user would lose | caught by | code |\n|---|---|---|---|",
         all.len()
     )?;
     for one in all {
         let text = |key: &str| one[key].as_str().unwrap_or("nothing").to_owned();
         let (name, about, by) = (text("name"), text("about"), text("caught_by"));
-        writeln!(out, "| {name} | {about} | {by} |")?;
+        writeln!(out, "| {name} | {about} | {by} | {} |", text("code"))?;
     }
     Ok(())
 }
