@@ -47,9 +47,25 @@ pub fn run(session: &mut Session) {
     let request = one(session, UNKNOWN, 0, 0);
     session.call("unknown topic", 12, &request);
     session.call("no topic id", 13, &request);
+    repeats(session);
     limits(session);
     epochs(session);
     sessions(session);
+}
+
+/// The same place named again, in one topic and in two.
+fn repeats(session: &mut Session) {
+    let base = one(session, TOPIC, 0, 30);
+    let mut request = base.clone();
+    let mut again = request.topics[0].partitions[0].clone();
+    again.fetch_offset = 40;
+    request.topics[0].partitions.push(again);
+    session.call("a partition named twice", 12, &request);
+    session.call("a partition named twice", 13, &request);
+    let mut request = base.clone();
+    request.topics.extend(one(session, TOPIC, 1, 0).topics);
+    request.topics.extend(one(session, TOPIC, 0, 40).topics);
+    session.call("a topic named three times", 12, &request);
 }
 
 fn limits(session: &mut Session) {

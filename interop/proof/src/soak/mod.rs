@@ -36,7 +36,9 @@ const CHURNERS: u64 = 2;
 
 /// What the broker is started with beside its addresses and folder: everything small, so that an
 /// hour sees each limit reached many times.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
+    // By default a day: an hour would only ever see the thousands of producers add up.
+    ("producers-expiration-ms", "300000"),
     ("storage-file-bytes-max", "8MiB"),
     ("storage-pool-bytes-max", "16MiB"),
     ("storage-reserve-bytes", "8MiB"),
