@@ -78,7 +78,7 @@ async fn fetches_that_wait_are_answered_when_others_wait_for_their_memory() {
     }
     assert_served(&service).await;
     let answer = crowd[0].receive::<FetchRequest>(11, 1).await;
-    assert_eq!(answer.responses[0].partitions.len(), 100);
+    assert_eq!(answer.responses[0].partitions.len(), 1, "named 100 times");
 }
 
 #[tokio::test]
