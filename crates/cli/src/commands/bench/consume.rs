@@ -8,6 +8,7 @@ use std::time::Duration;
 use levada_client::raw::{RawConnection, Template, wait_precisely};
 use levada_client::{Client, Lane, Topic};
 use levada_env::Env;
+use levada_load::{Figures, Pace, Tally};
 use levada_model::batch;
 use levada_records::Batches;
 use levada_wire_kafka::messages::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
@@ -16,8 +17,7 @@ use levada_wire_kafka::{ErrorCode, KStr};
 use super::LoadArgs;
 use super::load::{NAP, STALL_MAX, Shared, run_threads};
 use super::plan;
-use super::produce::{Pace, describe, finish, stalled};
-use super::report::{Figures, Tally, note};
+use super::produce::{describe, finish, stalled};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::remote::connect;
@@ -78,7 +78,7 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
     let total = args.count.or(u64::try_from(there).ok());
     let done = run_threads(&context, &shared, total, work.collect()).await?;
     let span = context.env.monotonic().saturating_sub(start);
-    let mut tally = Tally::new()?;
+    let mut tally = Tally::default();
     done.iter().for_each(|part| tally.add(part));
     let mut figures = Figures::new("consume", &tally, span, args.size);
     figures.verified = tally.errors == 0 && total.is_some_and(|total| tally.records >= total);
@@ -149,7 +149,7 @@ impl FetchWorker {
     pub fn run(&mut self) -> CliResult<Tally> {
         wait_precisely();
         let mut connection = RawConnection::open(&self.address, Duration::from_secs(5))?;
-        let mut tally = Tally::new()?;
+        let mut tally = Tally::default();
         let mut under_way: VecDeque<Asked> = VecDeque::new();
         let mut idle: Vec<usize> = (0..self.lanes.len()).collect();
         let mut number = 0i32;
@@ -199,7 +199,7 @@ impl FetchWorker {
                 if tally.records > before {
                     moved = now;
                     if self.due.is_none() {
-                        note(&mut tally.latencies, now.saturating_sub(asked.since));
+                        tally.note(now.saturating_sub(asked.since));
                     }
                     let records = tally.records - before;
                     self.shared.done.fetch_add(records, Ordering::Relaxed);
@@ -292,7 +292,7 @@ impl FetchWorker {
             if let Some((pace, first, batch)) = &self.due {
                 let nth = u64::try_from(header.base_offset - first).unwrap_or(0);
                 if let Some(due) = pace.due(nth / u64::from((*batch).max(1))) {
-                    note(&mut tally.latencies, now.saturating_sub(due));
+                    tally.note(now.saturating_sub(due));
                 }
             }
             reading.next = header.base_offset + i64::from(records);

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use levada_load::{Figures, Pace, Tally};
+
 use super::consume::{FetchWorker, Reading, fetch_version, lanes};
 use super::load::{Shared, run_threads};
-use super::produce::{Pace, Worker, describe, finish, prepare};
-use super::report::{Figures, Tally};
+use super::produce::{Worker, describe, finish, prepare};
 use super::{LoadArgs, plan};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -41,10 +42,7 @@ pub async fn run(mut args: LoadArgs, context: Context) -> CliResult {
     let ends = plan::ends(&client, &args.topic, partitions).await?;
     let shared = Arc::new(Shared::default());
     let read = Arc::new(Shared::default());
-    let own = LoadArgs {
-        rate: Some(rate.div_ceil(u64::from(partitions))),
-        ..args.clone()
-    };
+    let own_rate = Some(rate.div_ceil(u64::from(partitions)));
     let start = context.env.monotonic() + HEAD_START;
     let stagger = Duration::from_nanos(1_000_000_000 * u64::from(batch) / rate);
     let mut work: Vec<Work> = Vec::new();
@@ -52,7 +50,7 @@ pub async fn run(mut args: LoadArgs, context: Context) -> CliResult {
         let partition = share.partitions.first().copied().unwrap_or(0);
         let first = ends.get(partition as usize).map_or(0, |(_, end)| *end);
         let pace = Arc::new(Pace::new(
-            &own,
+            own_rate,
             batch,
             each,
             start + stagger * partition as u32,
@@ -99,7 +97,7 @@ fn report(
     span: Duration,
     (batch, partitions, total): (u32, u32, u64),
 ) -> CliResult {
-    let (mut received, mut sent) = (Tally::new()?, Tally::new()?);
+    let (mut received, mut sent) = (Tally::default(), Tally::default());
     for (reads, part) in done {
         if *reads {
             received.add(part)

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use levada_client::raw::{RawConnection, Template, wait_precisely};
 use levada_client::{Client, ClientResult, Lane, Topic};
 use levada_env::Env;
+use levada_load::{Asked, Figures, Pace, Tally};
 use levada_wire_kafka::messages::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use levada_wire_kafka::{ErrorCode, KStr, Records};
 
 use super::load::{NAP, STALL_MAX, Shared, run_threads};
-use super::report::{Figures, Tally, note};
 use super::{LoadArgs, plan};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -40,7 +40,7 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
     let prepared = prepare(&client, &context, &args, &topic, partitions, batch, count).await?;
     let shared = Arc::new(Shared::default());
     let start = context.env.monotonic();
-    let pace = Arc::new(Pace::new(&args, batch, count, start));
+    let pace = Arc::new(Pace::new(args.rate, batch, count, start));
     let shares = plan::shares(&client, &topic, partitions, args.connections)?;
     let work = shares.into_iter().map(|share| {
         let mut worker = Worker {
@@ -55,7 +55,7 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
     });
     let done = run_threads(&context, &shared, Some(count), work.collect()).await?;
     let span = context.env.monotonic().saturating_sub(start);
-    let mut tally = Tally::new()?;
+    let mut tally = Tally::default();
     let mut written: BTreeMap<i32, Written> = BTreeMap::new();
     for (part, places) in &done {
         tally.add(part);
@@ -73,12 +73,14 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
 
 /// Adds what was asked for to the figures.
 pub fn describe(figures: &mut Figures, args: &LoadArgs, batch: u32, partitions: u32) {
-    figures.topic.clone_from(&args.topic);
-    figures.batch = batch;
-    figures.partitions = partitions;
-    figures.connections = args.connections;
-    figures.in_flight = args.in_flight;
-    figures.rate = args.rate;
+    figures.describe(Asked {
+        topic: args.topic.clone(),
+        batch,
+        partitions,
+        connections: args.connections,
+        in_flight: args.in_flight,
+        rate: args.rate,
+    });
 }
 
 /// Prints the figures; wrong answers make the command fail after that.
@@ -151,39 +153,6 @@ pub async fn prepare(
         last_batch,
         batch_bytes: full_bytes.len() as u64,
     }))
-}
-
-/// Hands out requests to the connections, in an open loop each at its time.
-pub struct Pace {
-    next: AtomicU64,
-    requests: u64,
-    start: Duration,
-    /// Between two requests, nanoseconds; `None` in a closed loop.
-    interval_ns: Option<f64>,
-}
-
-impl Pace {
-    pub fn new(args: &LoadArgs, batch: u32, count: u64, start: Duration) -> Self {
-        let per_request = 1e9 * f64::from(batch);
-        Self {
-            next: AtomicU64::new(0),
-            requests: count.div_ceil(u64::from(batch)),
-            start,
-            interval_ns: args.rate.map(|rate| per_request / rate as f64),
-        }
-    }
-
-    /// The next request's number, whether it is the last, and when it is due (if it has a time).
-    fn take(&self) -> Option<(bool, Option<Duration>)> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (number < self.requests).then(|| (number + 1 == self.requests, self.due(number)))
-    }
-
-    /// When request `number` is due.
-    pub fn due(&self, number: u64) -> Option<Duration> {
-        let after = self.interval_ns? * number as f64;
-        Some(self.start + Duration::from_nanos(after as u64))
-    }
 }
 
 /// What was written to a partition: enough to tell that the batches lie one after the other.
@@ -290,27 +259,27 @@ impl Worker {
     pub fn run(&mut self) -> CliResult<Done> {
         wait_precisely();
         let mut connection = RawConnection::open(&self.share.address, Duration::from_secs(5))?;
-        let mut done = (Tally::new()?, BTreeMap::new());
+        let mut done = (Tally::default(), BTreeMap::new());
         let mut under_way: VecDeque<Sent> = VecDeque::new();
         let mut next = self.pace.take();
         let mut number = 0i32;
-        let mut turn = 0usize;
+        let mut place = 0usize;
         let mut moved = self.env.monotonic();
         while (next.is_some() || !under_way.is_empty()) && !self.shared.stopped() {
             let now = self.env.monotonic();
-            while let Some((last, due)) = next {
-                if under_way.len() >= self.in_flight_max || due.is_some_and(|due| due > now) {
+            while let Some(this) = next {
+                if under_way.len() >= self.in_flight_max || this.due.is_some_and(|due| due > now) {
                     break;
                 }
                 number = number.wrapping_add(1) & i32::MAX;
-                let partition = self.share.partitions.get(turn).copied().unwrap_or(0);
-                turn = (turn + 1) % self.share.partitions.len().max(1);
+                let partition = self.share.partitions.get(place).copied().unwrap_or(0);
+                place = (place + 1) % self.share.partitions.len().max(1);
                 under_way.push_back(self.queue(
                     &mut connection,
                     number,
                     partition,
-                    last,
-                    due.unwrap_or(now),
+                    this.is_last,
+                    this.due.unwrap_or(now),
                 ));
                 next = self.pace.take();
                 moved = now;
@@ -326,7 +295,7 @@ impl Worker {
                 return Err(stalled(&self.share.address));
             }
             let full = under_way.len() >= self.in_flight_max;
-            let until = next.and_then(|(_, due)| due).filter(|_| !full);
+            let until = next.and_then(|turn| turn.due).filter(|_| !full);
             let pause = until.map_or(NAP, |due| due.saturating_sub(now).min(NAP));
             connection.wait(pause)?;
         }
@@ -373,7 +342,7 @@ impl Worker {
                 tally.wrong(|| format!("answer {id} to no request"));
                 continue;
             };
-            note(&mut tally.latencies, now.saturating_sub(sent.since));
+            tally.note(now.saturating_sub(sent.since));
             tally.requests += 1;
             if id != sent.correlation_id {
                 tally.wrong(|| format!("answer {id} where {} was due", sent.correlation_id));
