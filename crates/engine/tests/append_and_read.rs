@@ -7,7 +7,7 @@ use levada_engine::{
     AppendEntry, AppendError, Engine, EngineSettings, NewTopic, OffsetSpec, ReadError,
     ReadPartition, ReadRequest, TopicRef, testing,
 };
-use levada_env::Env;
+use levada_env::{Env, fault::FaultFs};
 use levada_journal::memory::MemoryJournal;
 use levada_model::Offset;
 use levada_records::{BatchBuilder, Batches, Compression, NewRecord, Producer};
@@ -293,6 +293,57 @@ async fn retention_by_size_moves_the_log_start_and_releases_segments() {
         Err(ReadError::OffsetOutOfRange { .. })
     ));
     assert!(engine.metrics().snapshot().segments_released > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retention_by_time_takes_a_record_when_it_is_old_enough_and_not_before() {
+    let env = Env::simulated(1, Arc::new(FaultFs::new(1)));
+    let engine = testing::memory_engine(env.clone()).await;
+    create(&engine, &[("retention.ms", "60000")]).await;
+    for n in 0..3 {
+        let now = env.now_ms();
+        append(&engine, batch(&[&n.to_string()], now, Producer::NONE))
+            .await
+            .unwrap();
+        env.sleep(Duration::from_secs(25)).await;
+    }
+    // They are 75, 50 and 25 seconds old.
+    engine.maintain().await;
+    let first = async || {
+        let start = engine.find_offset(&topic(), 0, OffsetSpec::Earliest).await;
+        start.unwrap().offset
+    };
+    assert_eq!(first().await, 1);
+    let kept = read(&engine, 1).await.unwrap();
+    assert_eq!(values(&kept), [(1, "1"), (2, "2")]);
+    env.sleep(Duration::from_secs(9)).await;
+    engine.maintain().await;
+    assert_eq!(first().await, 1, "59 seconds");
+    env.sleep(Duration::from_secs(2)).await;
+    engine.maintain().await;
+    assert_eq!(first().await, 2, "61 seconds");
+}
+
+#[tokio::test]
+async fn a_read_from_any_offset_begins_with_its_batch_also_among_those_stored_together() {
+    let engine = engine_with_topic(&[]).await;
+    let mut tickets = Vec::new();
+    for n in 0..10 {
+        let entry = AppendEntry {
+            topic: topic(),
+            partition: 0,
+            records: batch(&[&n.to_string()], n, Producer::NONE),
+        };
+        tickets.push(engine.submit(vec![entry]).await);
+    }
+    for ticket in tickets {
+        ticket.await.remove(0).unwrap();
+    }
+    for offset in 0..10 {
+        let seen = read(&engine, offset).await.unwrap();
+        let offsets: Vec<i64> = seen.iter().map(|(at, ..)| *at).collect();
+        assert_eq!(offsets, (offset..10).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use levada_engine::groups::{CommitRequest, CommitTopic, PartitionCommit};
 use levada_engine::{
     AppendEntry, Engine, EngineSettings, NewTopic, ReadPartition, ReadRequest, TopicRef,
 };
@@ -140,6 +141,40 @@ async fn a_deleted_topic_gives_its_space_back_although_every_file_holds_living_r
     assert!(!open.wal.is_full(), "{:?}", open.wal.files());
     assert!(open.append("kept", kept as u8).await);
     open.kept_is_whole(kept + 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_commit_on_a_full_disk_and_it_lasts() {
+    let fs = FaultFs::new(3);
+    fs.set_capacity(Some(4 << 20));
+    let first = open(&fs).await;
+    first.fill().await;
+    for offset in 0..20 {
+        let commit = CommitRequest {
+            group: "g".into(),
+            generation: -1,
+            member: String::new(),
+            instance: None,
+            topics: vec![CommitTopic {
+                name: "kept".into(),
+                partitions: vec![PartitionCommit {
+                    partition: 0,
+                    offset: Offset(offset),
+                    leader_epoch: -1,
+                    metadata: String::new(),
+                }],
+            }],
+        };
+        let results = first.engine.groups().commit_offsets(commit).await;
+        assert_eq!(results, [Ok(())], "offset {offset}");
+        assert!(!first.append("bulk", 0).await, "producers wait");
+    }
+    drop(first);
+    fs.crash(Crash::LoseUnsynced);
+    let open = open(&fs).await;
+    let fetched = open.engine.groups().fetch_offsets("g", None).unwrap();
+    let (_, committed) = &fetched[0].partitions[0];
+    assert_eq!(committed.as_ref().unwrap().offset, Offset(19));
 }
 
 #[tokio::test(start_paused = true)]

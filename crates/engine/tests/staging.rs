@@ -11,7 +11,7 @@ use bytes::Bytes;
 use levada_catalog::StateSettings;
 use levada_engine::{
     AppendEntry, AppendError, Engine, EngineSettings, NewTopic, ReadError, ReadPartition,
-    ReadRequest, TopicRef,
+    ReadRequest, TopicRef, testing::SlowLog,
 };
 use levada_env::{
     Env,
@@ -20,7 +20,8 @@ use levada_env::{
 use levada_journal::{Journal, Staged, StoredSegment};
 use levada_model::{Extent, Offset, SegmentId};
 use levada_records::{BatchBuilder, Batches, Compression, NewRecord, Producer};
-use levada_sequencer::{Sequencer, SequencerSettings, command_log::memory::MemoryLog};
+use levada_sequencer::command_log::{CommandLog, memory::MemoryLog};
+use levada_sequencer::{Sequencer, SequencerSettings};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -119,11 +120,19 @@ fn overlap(a: Extent, b: Extent) -> bool {
 }
 
 async fn start(journal: &Arc<Files>, settings: EngineSettings) -> Engine {
+    start_on(journal, settings, MemoryLog::new()).await
+}
+
+async fn start_on(
+    journal: &Arc<Files>,
+    settings: EngineSettings,
+    log: impl CommandLog + 'static,
+) -> Engine {
     let (sequencer, _) = Sequencer::recover(
         Env::real(),
         SequencerSettings::default(),
         StateSettings::default(),
-        Arc::new(MemoryLog::new()),
+        Arc::new(log),
     )
     .await
     .unwrap();
@@ -216,6 +225,28 @@ async fn bytes_that_were_refused_are_never_read_in_the_place_of_rewritten_ones()
     engine.maintain().await;
     assert!(engine.metrics().bytes_rewritten.load(Ordering::Relaxed) > 0);
     assert_eq!(read(&engine, 0).await.unwrap(), ["right"]);
+}
+
+#[tokio::test]
+async fn a_segment_whose_commit_is_under_way_is_not_released() {
+    let (journal, log) = (Arc::new(Files::default()), SlowLog::default());
+    let settings = EngineSettings {
+        tail_cache_bytes: 0,
+        ..settings()
+    };
+    let engine = start_on(&journal, settings, log.clone()).await;
+    log.stall(true);
+    let mut appending = Box::pin(append(&engine, "kept", "staged"));
+    while journal.list().await.unwrap().is_empty() {
+        assert!(futures_util::poll!(&mut appending).is_pending());
+        tokio::task::yield_now().await;
+    }
+    // Nothing names it yet, and it is not the newest any more.
+    journal.next_file();
+    engine.maintain().await;
+    log.stall(false);
+    appending.await.unwrap();
+    assert_eq!(read(&engine, 0).await.unwrap(), ["staged"]);
 }
 
 #[tokio::test]

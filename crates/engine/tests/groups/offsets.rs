@@ -8,6 +8,9 @@ use levada_model::Offset;
 
 use crate::support::*;
 
+/// Longer than the pause between two looks for groups that nobody needs.
+const EXPIRY_ROUND: Duration = Duration::from_secs(3600);
+
 #[tokio::test(start_paused = true)]
 async fn committed_offsets_survive_a_restart_with_their_metadata() {
     let mut world = World::new().await;
@@ -56,6 +59,19 @@ async fn the_offsets_of_a_deleted_topic_are_not_those_of_its_successor() {
         .unwrap();
     assert_eq!(world.committed(1).await, None);
     assert_eq!(groups.fetch_offsets(GROUP, None), Ok(vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_only_had_offsets_of_a_deleted_topic_goes_with_it() {
+    let world = World::new().await;
+    let groups = world.engine.groups();
+    groups.commit_offsets(commit("", -1, 42)).await;
+    pass(EXPIRY_ROUND).await;
+    assert_eq!(world.state(), "Empty", "its offsets are still wanted");
+    let orders = TopicRef::Name("orders".into());
+    world.engine.delete_topic(&orders).await.unwrap();
+    pass(EXPIRY_ROUND).await;
+    assert_eq!(world.state(), "Dead");
 }
 
 #[tokio::test(start_paused = true)]
