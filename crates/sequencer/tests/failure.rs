@@ -1,17 +1,18 @@
-//! A sequencer whose log fails answers everybody and can still be closed.
+//! A sequencer whose log fails answers everybody and can still be closed; what the log refuses never
+//! happened.
 #![allow(clippy::disallowed_methods)]
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use levada_catalog::{Command, Reply, StateSettings};
+use levada_catalog::{Command, Reply, StateSettings, command::CreateTopic};
 use levada_env::{
     Env,
     port::{PortError, PortFuture, PortResult, Ticket, Urgency},
 };
-use levada_model::LogPosition;
+use levada_model::{LogPosition, TopicId};
 use levada_sequencer::{
-    ProposeError, Sequencer, SequencerSettings,
+    Proposal, ProposeError, Sequencer, SequencerSettings,
     command_log::{Appending, CommandLog, Recovered, memory::MemoryLog},
 };
 
@@ -84,4 +85,31 @@ async fn settings_of_the_state_act_once_it_is_recovered_with_others() {
         assert_eq!(sequencer.read(|state| state.settings()), wanted);
         sequencer.close().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_refused_is_told_as_refused_and_changes_nothing() {
+    let sequencer = recover(StateSettings::default(), Arc::new(MemoryLog::new())).await;
+    let applied = sequencer.applied();
+    let failed = Ticket::new(async { Err(PortError::Rejected("the segment is lost".into())) });
+    let refused = sequencer.submit(Proposal {
+        command: Command::CreateTopic(CreateTopic {
+            name: "refused".into(),
+            id: TopicId([1; 16]),
+            partitions: 1,
+            configs: Vec::new(),
+        }),
+        tickets: vec![failed],
+        urgency: Urgency::Normal,
+    });
+    let answer = refused.await;
+    assert!(
+        matches!(answer, Err(ProposeError::Rejected(_))),
+        "{answer:?}"
+    );
+    assert_eq!(sequencer.read(|state| state.topic_count()), 0);
+    assert_eq!(sequencer.applied(), applied);
+    // A refusal is no failure: the next command is taken.
+    let next = sequencer.propose(Command::AllocateProducer, Urgency::Normal);
+    assert!(matches!(next.await, Ok(Reply::Producer { .. })));
 }

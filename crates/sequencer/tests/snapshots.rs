@@ -145,6 +145,27 @@ async fn what_snapshots_cover_can_go_after_a_restart_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_log_behind_the_older_snapshot_stays_for_when_the_newest_is_damaged() {
+    let (fs, env) = world();
+    let log = open(&env, config());
+    let first = append(&log, 3).await;
+    save(&log, first).await;
+    let second = append(&log, 80).await;
+    save(&log, second).await;
+    append(&log, 2).await;
+    for file in log.wal().files() {
+        log.wal().release(file.segment);
+    }
+    log.wal().seal().await.unwrap();
+    drop(log);
+    damage(&fs, second);
+    let log = open(&env, config());
+    let recovered = log.recover().await.unwrap();
+    assert_eq!(recovered.snapshot.unwrap().0, first);
+    assert_eq!(recovered.records.len(), 82);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_snapshot_is_never_ahead_of_the_log_after_a_power_loss() {
     let (fs, env) = world();
     let config = WalConfig {

@@ -1,5 +1,5 @@
-//! How a log may end: what lies behind its end is put aside and told, and an end that comes too early
-//! is refused.
+//! Where a log may end and begin: what lies behind its end is put aside and told, an end that comes
+//! too early is refused, and no file goes that replay begins with.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -75,5 +75,39 @@ fn a_log_that_ends_before_the_snapshot_is_refused() {
             );
             fs.crash(Crash::Kill);
         }
+    });
+}
+
+#[test]
+fn released_files_stay_while_replay_begins_before_them() {
+    run(async {
+        let fs = FaultFs::new(1);
+        let config = WalConfig {
+            file_bytes_max: 64 << 10,
+            pool_bytes_max: 0,
+            reserve_bytes: 0,
+            ..WalConfig::default()
+        };
+        let open = || {
+            let env = Env::simulated(7, Arc::new(fs.clone()));
+            Wal::open(&env, Path::new(DIR), config.clone()).unwrap()
+        };
+        let (wal, _) = open();
+        for _ in 0..40 {
+            let data = vec![Bytes::from(vec![7; 8 << 10])];
+            wal.append(FrameKind::Data, data).unwrap();
+            let command = vec![Bytes::from_static(b"command")];
+            let command = wal.append(FrameKind::Command, command).unwrap();
+            wal.sync_to(command).await.unwrap();
+        }
+        let files = wal.files();
+        assert!(files.len() > 3, "{files:?}");
+        // All data is dead; the commands beside it are in no snapshot.
+        for file in &files {
+            wal.release(file.segment);
+        }
+        assert_eq!(wal.files().len(), files.len());
+        fs.crash(Crash::Kill);
+        assert_eq!(open().1.commands, 40);
     });
 }
