@@ -1,6 +1,5 @@
 //! The measuring core of every load: one histogram, one pace, one set of figures, whatever protocol
-//! the driver speaks (`levada bench` for Kafka's, `bench/peers` for the others'), so that figures of
-//! different systems can be held against each other.
+//! its driver speaks, so that figures of different systems can be held against each other.
 
 mod figures;
 mod pace;

@@ -18,8 +18,11 @@ const SYMBOLS: &[(&str, &[&str])] = &[
     ("log_dir", &["\"\""]),
     ("client_host", &["\"\""]),
     ("total_bytes", &["-1"]),
-    ("usable_bytes", &["-1"]),
 ];
+
+/// What a look at the machine found: whether a second look finds the same is nobody's promise, so
+/// there is one symbol for all. `name`, and what stands for "none" and is kept.
+const MEASURED: &[(&str, &str)] = &[("usable_bytes", "-1")];
 
 /// Fields that are left out: their words are free.
 const FREE: &[&str] = &[
@@ -67,6 +70,7 @@ impl Normaliser {
     fn is_chosen(&self, name: &str) -> bool {
         FREE.contains(&name)
             || TIMES.contains(&name)
+            || MEASURED.iter().any(|(measured, _)| *measured == name)
             || SYMBOLS.iter().any(|(symbol, _)| *symbol == name)
     }
 
@@ -81,6 +85,12 @@ impl Normaliser {
                 "#now".to_owned()
             } else {
                 value.to_owned()
+            };
+        }
+        if let Some((measured, none)) = MEASURED.iter().find(|(measured, _)| *measured == name) {
+            return match value == *none {
+                true => value.to_owned(),
+                false => format!("#{measured}"),
             };
         }
         let Some((symbol, kept)) = SYMBOLS.iter().find(|(symbol, _)| *symbol == name) else {

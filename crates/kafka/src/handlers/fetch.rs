@@ -91,20 +91,19 @@ fn named_once(topics: Vec<FetchTopic>) -> Vec<FetchTopic> {
     }
     let mut once: Vec<FetchTopic> = Vec::with_capacity(topics.len());
     let mut topics_at = BTreeMap::new();
-    for topic in topics {
+    for mut topic in topics {
         let next = once.len();
+        let partitions = std::mem::take(&mut topic.partitions);
         let name = (topic.topic_id.0, topic.topic.clone());
         let (at, places) = topics_at.entry(name).or_insert((next, BTreeMap::new()));
         if *at == next {
-            once.push(FetchTopic {
-                partitions: Vec::with_capacity(topic.partitions.len()),
-                ..topic.clone()
-            });
+            topic.partitions.reserve(partitions.len());
+            once.push(topic);
         }
         let Some(kept) = once.get_mut(*at) else {
             continue;
         };
-        for partition in topic.partitions {
+        for partition in partitions {
             match places.entry(partition.partition) {
                 Entry::Vacant(place) => {
                     place.insert(kept.partitions.len());

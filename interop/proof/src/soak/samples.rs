@@ -17,8 +17,7 @@ use crate::trend::{Trend, median, thin};
 const EVERY: Duration = Duration::from_secs(1);
 /// Seconds of which the median is one point of a trend.
 const POINT_SECONDS: f64 = 5.0;
-/// The first part of the long life, and of the time before it, in which caches fill, is left out of
-/// the trends.
+/// The first part of the long life, in which caches fill, is left out of its trends.
 const WARM_UP: f64 = 0.2;
 /// Memory breathes over minutes: a shorter long life is told, and not judged.
 const JUDGED_SECONDS_MIN: f64 = 900.0;
@@ -242,7 +241,7 @@ fn in_hours(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The median memory of each life that is long enough, but for the first ones and the long last one.
+/// The median memory of each life that is long enough, but for the long last one.
 fn by_life(samples: &[Sample]) -> Vec<(f64, f64)> {
     let lives = samples.chunk_by(|a, b| a.pid == b.pid);
     let points = lives.filter_map(|life| {
@@ -252,9 +251,6 @@ fn by_life(samples: &[Sample]) -> Vec<(f64, f64)> {
             .then(|| Some((first.seconds, median(rss)?)))?
     });
     let mut points: Vec<_> = points.collect();
-    let warm = points
-        .pop()
-        .map_or(0.0, |(long_life, _)| long_life * WARM_UP);
-    points.retain(|(seconds, _)| *seconds >= warm);
+    points.pop();
     points
 }
