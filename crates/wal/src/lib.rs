@@ -18,6 +18,7 @@ mod handle;
 mod metrics;
 mod pool;
 mod recovery;
+mod search;
 mod seen;
 mod shared;
 mod state;

@@ -100,8 +100,12 @@ pub(crate) fn recover(
                 file,
                 from,
                 to,
+                header_checksum,
                 commands,
             } => {
+                // The group after it may be cut as torn: what is written next takes its place.
+                found.last = Some((from, header_checksum));
+                found.last_kind = Some(GroupKind::Frames);
                 found.hole(files, file, from, to, &commands, after);
             }
             Step::End { file, position } => break (file, position),

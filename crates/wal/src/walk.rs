@@ -11,10 +11,8 @@ use crate::format::{
     BLOCK_BYTES, FRAME_HEADER_BYTES, FrameHeader, FrameKind, GROUP_HEADER_BYTES, GroupHeader,
     checksum,
 };
+use crate::search::{footer, head, search};
 use crate::seen::{Command, Seen, WalkedGroup, mend};
-
-/// Bytes looked through at once in the search for a header.
-const SEARCH_CHUNK_BYTES: usize = 1 << 20;
 
 /// What the next step of a walk found.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub(crate) enum Step {
         file: u64,
         from: u64,
         to: u64,
+        /// Checksum of its header, as the group after it knew it.
+        header_checksum: u64,
         commands: Vec<Command>,
     },
     /// The log ends here: start of the file, position.
@@ -165,6 +165,7 @@ impl Walk {
                 file: start,
                 from: position,
                 to: self.position,
+                header_checksum: next.header.previous_checksum,
                 commands: next.copies,
             });
         };
@@ -242,12 +243,9 @@ impl Walk {
         }
         // Nothing was ever written here, or the first block of a group was lost with its head: in
         // both cases the search for a footer finds what there is to find.
-        let found = self.search(file, start, offset + BLOCK_BYTES, len, |bytes, at| {
-            let footer = at
-                .checked_sub(GROUP_HEADER_BYTES)
-                .and_then(|from| bytes.get(from..at))?;
-            let (header, sum) = GroupHeader::decode(footer)?;
-            (header.position == position).then_some((header, sum))
+        let read = |buffer: &mut [u8], at| self.read(file, start, buffer, at);
+        let found = search(read, start, offset + BLOCK_BYTES, len, |bytes, at, end| {
+            footer(bytes, at, end).filter(|(header, _)| header.position == position)
         })?;
         Ok(found.filter(|(header, _)| accepts(header)))
     }
@@ -262,48 +260,23 @@ impl Walk {
             && chained
     }
 
-    /// Calls `look` with a window and each block boundary in it (as an index into the window)
-    /// between `from` and `to`. The window reaches one header further to both sides.
-    fn search<T>(
-        &self,
-        file: &dyn File,
-        start: u64,
-        from: u64,
-        to: u64,
-        look: impl Fn(&[u8], usize) -> Option<T>,
-    ) -> Result<Option<T>, WalError> {
-        let margin = GROUP_HEADER_BYTES as u64;
-        let mut at = from;
-        let mut window = Vec::new();
-        while at <= to {
-            let base = at.saturating_sub(margin);
-            let end = (at + SEARCH_CHUNK_BYTES as u64 + margin).min(to);
-            window.resize(end.saturating_sub(base) as usize, 0);
-            self.read(file, start, &mut window, base)?;
-            let chunk_end = (at + SEARCH_CHUNK_BYTES as u64).min(to + 1);
-            while at < chunk_end {
-                if let Some(found) = look(&window, (at - base) as usize) {
-                    return Ok(Some(found));
-                }
-                at += BLOCK_BYTES;
-            }
-        }
-        Ok(None)
-    }
-
     /// The first group from position `from` on that proves everything up to and beyond `proven`
     /// to have been synced.
     fn find_group(&self, from: u64, proven: u64) -> Result<Option<Seen>, WalError> {
         for (start, len) in self.spans.iter().skip(self.index).copied() {
             let file = self.files.handle(start)?;
             let first = from.max(start) - start;
-            let found = self.search(&*file, start, first, len, |bytes, at| {
-                let (header, sum) = GroupHeader::decode(bytes.get(at..)?)?;
-                let fits = header.position >= from.max(start)
-                    && (header.position - start).is_multiple_of(BLOCK_BYTES)
-                    && header.end() - start <= len;
-                let ours = self.log_id.is_none_or(|id| id == header.log_id);
-                (fits && ours && header.synced > proven).then_some((header, sum))
+            let read = |buffer: &mut [u8], at| self.read(&*file, start, buffer, at);
+            let found = search(read, start, first, len, |bytes, at, position| {
+                let fits = |(header, _): &(GroupHeader, u64)| {
+                    header.position >= from.max(start)
+                        && header.end() - start <= len
+                        && self.log_id.is_none_or(|id| id == header.log_id)
+                        && header.synced > proven
+                };
+                // The end of a group whose head is damaged comes before the next one's head.
+                let ends = footer(bytes, at, position).filter(fits);
+                ends.or_else(|| head(bytes, at, position).filter(fits))
             })?;
             if let Some((header, sum)) = found {
                 return self.read_frames(&*file, start, header, sum).map(Some);

@@ -266,6 +266,70 @@ fn a_damaged_command_is_mended_from_a_group_whose_own_header_is_damaged() {
 }
 
 #[test]
+fn a_group_lost_whole_is_known_by_the_next_ones_footer_when_its_head_is_damaged() {
+    run(async {
+        let fs = FaultFs::new(1);
+        let written = write(&fs, 3).await;
+        let groups = group_starts(&fs);
+        for n in 1..groups.len() - 1 {
+            let fs = fs.image(n as u64);
+            let (path, at) = &groups[n];
+            let bytes = fs.read(path).unwrap();
+            let header = GroupHeader::decode(&bytes[*at as usize..]).unwrap().0;
+            fs.flip_bit(path, at + 20, 3).unwrap();
+            fs.flip_bit(path, at + header.total_bytes - 20, 3).unwrap();
+            let (next, next_at) = &groups[n + 1];
+            fs.flip_bit(next, next_at + 20, 3).unwrap();
+            let (wal, recovered) = open(&fs).unwrap_or_else(|error| panic!("group {n}: {error}"));
+            assert_eq!(commands(&wal), written.commands, "group {n}");
+            assert_eq!(recovered.torn, None, "group {n}");
+            assert_eq!(recovered.damaged.len(), 1, "group {n}: {recovered:?}");
+            assert_eq!(recovered.damaged[0].bytes, header.total_bytes, "group {n}");
+        }
+    });
+}
+
+#[test]
+fn a_group_lost_whole_before_a_torn_one_is_still_known_at_the_next_start() {
+    run(async {
+        let fs = FaultFs::new(1);
+        write(&fs, 3).await;
+        let groups = group_starts(&fs);
+        let mut holes = 0;
+        for n in 1..groups.len() - 1 {
+            let fs = fs.image(n as u64);
+            let ((path, at), (next, next_at)) = (&groups[n], &groups[n + 1]);
+            let header = |path: &Path, at: u64| {
+                let bytes = fs.read(path).unwrap();
+                GroupHeader::decode(&bytes[at as usize..]).unwrap().0
+            };
+            let (lost, torn) = (header(path, *at), header(next, *next_at));
+            // The log ends in the write of the group after it, which lacks a frame.
+            for (later, _) in log_files(&fs).iter().filter(|(p, _)| p > next) {
+                fs.remove_file(later).unwrap();
+            }
+            let file = fs.open(next, levada_env::OpenMode::ReadWrite).unwrap();
+            file.set_len(next_at + torn.total_bytes).unwrap();
+            if torn.frame_count == torn.copy_count {
+                continue; // A marker has no frame of its own.
+            }
+            fs.flip_bit(next, next_at + torn.frames_end - 1, 3).unwrap();
+            fs.flip_bit(path, at + 20, 3).unwrap();
+            fs.flip_bit(path, at + lost.total_bytes - 20, 3).unwrap();
+            let (wal, first) = open(&fs).unwrap();
+            let found = commands(&wal);
+            drop(wal);
+            fs.crash(Crash::Kill);
+            let again = open(&fs).unwrap_or_else(|error| panic!("group {n}: {error}"));
+            assert_eq!(commands(&again.0), found, "group {n}");
+            assert_eq!(again.1.damaged, first.damaged, "group {n}");
+            holes += first.damaged.len();
+        }
+        assert!(holes > 5, "{holes}");
+    });
+}
+
+#[test]
 fn a_command_damaged_once_is_taken_from_its_copy() {
     run(async {
         let fs = FaultFs::new(1);
