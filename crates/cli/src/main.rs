@@ -80,7 +80,16 @@ enum Command {
     Completions(commands::completions::Args),
 }
 
+/// Keeps the kernel from backing a few scattered kilobytes with pages of 2 MiB each, which the
+/// allocator asks for: under changing load that made ten live megabytes 240 resident ones.
+fn use_small_pages() {
+    // Refused by an old kernel: memory is larger then, and nothing else.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 fn main() -> ExitCode {
+    use_small_pages();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

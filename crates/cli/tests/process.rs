@@ -105,6 +105,17 @@ fn ready_json_has_the_contracts_keys_and_goes_with_the_process() {
     assert!(!data.path().join("ready.json").exists());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_comes_in_small_pages() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), &[]);
+    let path = format!("/proc/{}/status", served.child.id());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status.lines().find(|line| line.starts_with("THP_enabled"));
+    assert_eq!(line, Some("THP_enabled:\t0"));
+}
+
 #[test]
 fn a_second_serve_names_the_pid_that_holds_the_folder() {
     let data = tempfile::tempdir().unwrap();
