@@ -7,6 +7,7 @@
 mod backends;
 mod bench;
 mod broker;
+mod count;
 mod fuzz;
 mod hostile;
 mod interop;
@@ -50,6 +51,8 @@ enum Chore {
     Backends(backends::Options),
     /// The same load on Levada and on Apache Kafka, in turns: figures into bench/
     Bench(bench::Options),
+    /// Instructions of the hot paths under Valgrind, held against the committed ones
+    Count(count::Options),
     /// kill -9 under load, every promise checked after each restart
     Kill(proofs::KillOptions),
     /// The same on storage that drops every unsynced byte at the kill
@@ -82,6 +85,7 @@ fn main() {
         Chore::Oracle => proofs::oracle(),
         Chore::Backends(options) => backends::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Count(options) => count::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
         Chore::Mutants(options) => mutants::run(&options),

@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use crate::backends;
 use crate::broker::Kind;
+use crate::count;
 use crate::hostile;
 use crate::interop;
 use crate::process;
@@ -64,6 +65,11 @@ pub const ALL: &[Stage] = &[
         name: "build",
         about: "the release binary",
         run: build,
+    },
+    Stage {
+        name: "count",
+        about: "instructions of the hot paths, within 3% of the committed ones",
+        run: count,
     },
     Stage {
         name: "clients",
@@ -171,6 +177,10 @@ fn build(_: &Options) -> Result<Tally> {
     let mut cargo = process::cargo();
     cargo.args(["build", "--release", "--quiet", "--package", "levada-cli"]);
     Ok(Tally::of(process::run(&mut cargo)?))
+}
+
+fn count(_: &Options) -> Result<Tally> {
+    count::run(&count::Options::default())
 }
 
 fn clients(options: &Options) -> Result<Tally> {
