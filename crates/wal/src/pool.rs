@@ -20,10 +20,12 @@ const POOL_FILE_BYTES: u64 = 16 << 20;
 const ZERO_CHUNK_BYTES: usize = 1 << 20;
 /// Pause between two chunks.
 const ZERO_PAUSE: Duration = Duration::from_millis(20);
-/// The log counts as busy, and preparing waits, when it writes more than this between two looks:
-/// about 12 MB/s. Above that rate groups are large, gain little from overwriting, and the zeros
-/// would double what is written.
+/// The log counts as busy, and preparing waits, when it writes more than this in a pause: about
+/// 12 MB/s. Above that rate groups are large, gain little from overwriting, and the zeros would
+/// double what is written.
 const BUSY_BYTES: u64 = 256 << 10;
+/// How long it must not have been busy: a log that waits for a slow sync writes nothing meanwhile.
+const CALM: Duration = Duration::from_millis(200);
 /// Space that must stay free beyond what is prepared, as a multiple of it.
 const FREE_FACTOR: u64 = 4;
 /// A reserve that is made on a full disk is not shorter.
@@ -178,14 +180,30 @@ impl Pool {
         use std::sync::atomic::Ordering::Relaxed;
         let file = self.env.fs().open(path, OpenMode::Create)?;
         let zeros = vec![0; ZERO_CHUNK_BYTES];
+        let look = || {
+            (
+                self.env.monotonic(),
+                shared.metrics.written_bytes.load(Relaxed),
+            )
+        };
+        let mut seen = look();
+        let mut calm_since = seen.0;
         let mut offset = 0;
         while offset < self.file_bytes {
-            let before = shared.metrics.written_bytes.load(Relaxed);
             if !shared.wait_maintenance(Some(ZERO_PAUSE)) {
                 return Ok(false);
             }
             self.maintain(shared);
-            if shared.metrics.written_bytes.load(Relaxed) - before > BUSY_BYTES {
+            let now = look();
+            // Woken early for maintenance: too short to tell.
+            if now.0.saturating_sub(seen.0) < ZERO_PAUSE {
+                continue;
+            }
+            if now.1 - seen.1 > BUSY_BYTES {
+                calm_since = now.0;
+            }
+            seen = now;
+            if now.0.saturating_sub(calm_since) < CALM {
                 continue;
             }
             let bytes = (self.file_bytes - offset).min(ZERO_CHUNK_BYTES as u64) as usize;
