@@ -53,9 +53,18 @@ impl Broker {
     pub fn start(kind: Kind, folder: &Path) -> Result<Broker> {
         fs::create_dir_all(folder)?;
         match kind {
-            Kind::Levada => start_levada(folder),
+            Kind::Levada => start_levada(folder, &[]),
             Kind::Kafka => start_kafka(folder, &TEST_JVM, ""),
         }
+    }
+
+    /// Starts Levada with more `flags` of `levada serve`.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_levada_with(folder: &Path, flags: &[&str]) -> Result<Broker> {
+        fs::create_dir_all(folder)?;
+        start_levada(folder, flags)
     }
 
     /// Starts Apache Kafka as it is run for load: with the optimising compiler, and with more
@@ -76,12 +85,13 @@ impl Broker {
 /// Quick to start; what a test needs.
 const TEST_JVM: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
-fn start_levada(folder: &Path) -> Result<Broker> {
+fn start_levada(folder: &Path, flags: &[&str]) -> Result<Broker> {
     let data = folder.join("data");
     let mut command = Command::new(levada_binary());
     command
         .args(["serve", "--kafka", "127.0.0.1:0", "--http", "off", "--data"])
-        .arg(&data);
+        .arg(&data)
+        .args(flags);
     let child = spawn(command, folder)?;
     let ready = data.join("ready.json");
     let mut broker = Broker {

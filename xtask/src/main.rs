@@ -16,6 +16,7 @@ mod process;
 mod proofs;
 mod reliability;
 mod report;
+mod scale;
 mod sim;
 mod stages;
 mod test;
@@ -53,6 +54,8 @@ enum Chore {
     Bench(bench::Options),
     /// Instructions of the hot paths under Valgrind, held against the committed ones
     Count(count::Options),
+    /// Levada alone with up to a million partitions, 10,000 connections, 100,000 groups
+    Scale(scale::Options),
     /// kill -9 under load, every promise checked after each restart
     Kill(proofs::KillOptions),
     /// The same on storage that drops every unsynced byte at the kill
@@ -86,6 +89,7 @@ fn main() {
         Chore::Backends(options) => backends::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Count(options) => count::run(&options),
+        Chore::Scale(options) => scale::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
         Chore::Mutants(options) => mutants::run(&options),

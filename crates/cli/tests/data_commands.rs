@@ -369,3 +369,35 @@ fn no_broker_is_exit_code_three_and_says_what_to_do() {
         assert!(ran.stderr.contains("levada serve"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn bench_scale_goes_over_all_topics_partitions_and_groups() {
+    let server = Server::start();
+    let scale = |what: &str, more: &[&str]| {
+        let shape = ["--topics", "30", "--partitions", "4", "--connections", "3"];
+        let words = ["bench", "scale", what, "-o", "json"].into_iter();
+        let words: Vec<&str> = words.chain(shape).chain(more.iter().copied()).collect();
+        server.run(&words).json()
+    };
+    for (what, more, done) in [
+        ("create", &[][..], 30),
+        ("produce", &[][..], 120),
+        ("groups", &["--count", "50"][..], 50),
+    ] {
+        let figures = scale(what, more);
+        assert_eq!(figures["records"], done, "{figures}");
+        assert_eq!(figures["verified"], true, "{figures}");
+    }
+    let metadata = scale("metadata", &["--count", "10"]);
+    assert_eq!(metadata["topics"], 30, "{metadata}");
+    assert_eq!(metadata["partitions"], 120, "{metadata}");
+    let groups = server.run(&["group", "list", "-o", "name"]).ok();
+    assert_eq!(groups.lines().count(), 50, "{groups}");
+    let again = server.run(&["bench", "scale", "create", "--topics", "1"]);
+    assert_ne!(again.code, 0, "a topic that exists was created again");
+    assert!(
+        again.stderr.contains("TOPIC_ALREADY_EXISTS"),
+        "{}",
+        again.stderr
+    );
+}

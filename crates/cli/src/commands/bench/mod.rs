@@ -11,6 +11,7 @@ mod load;
 mod plan;
 mod produce;
 mod report;
+mod scale;
 
 use clap::Subcommand;
 
@@ -31,6 +32,8 @@ enum Command {
     Consume(LoadArgs),
     /// Measure the time from a record's due time to its arrival at a consumer, at a rate
     Latency(LoadArgs),
+    /// Load over many topics, partitions and groups
+    Scale(scale::ScaleArgs),
 }
 
 /// The load; what a kind of it does not use is ignored.
@@ -81,5 +84,6 @@ pub async fn run(args: Args, context: Context) -> CliResult {
         Command::Produce(load) => produce::run(load, context).await,
         Command::Consume(load) => consume::run(load, context).await,
         Command::Latency(load) => latency::run(load, context).await,
+        Command::Scale(load) => scale::run(load, context).await,
     }
 }
