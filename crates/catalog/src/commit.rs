@@ -123,9 +123,9 @@ fn new_entry(commit: &Commit, batch: &CommitBatch) -> TailEntry {
 fn append(partition: &mut Partition, entry: TailEntry, joins: bool) {
     partition.high_watermark = entry.end();
     partition.live_bytes += u64::from(entry.length);
-    let tail = &mut partition.index_mut().tail;
+    let index = partition.index_mut();
     if joins
-        && let Some(back) = tail.back_mut()
+        && let Some(back) = index.tail.back_mut()
         && let Some(length) = back.length.checked_add(entry.length)
         && let Some(offset_count) = back.offset_count.checked_add(entry.offset_count)
         && length <= ENTRY_BYTES_MAX
@@ -136,5 +136,5 @@ fn append(partition: &mut Partition, entry: TailEntry, joins: bool) {
         back.max_timestamp_ms = back.max_timestamp_ms.max(entry.max_timestamp_ms);
         return;
     }
-    tail.push_back(entry);
+    index.push(entry);
 }

@@ -27,7 +27,7 @@ pub mod topics;
 
 pub use command::{Command, CommandGroup};
 pub use encoding::decode_group;
-pub use partitions::{Found, IndexEntry, Partition};
+pub use partitions::{Found, INDEX_ENTRY_BYTES, IndexEntry, Partition};
 pub use reply::{BatchRefusal, BatchResult, Effect, IndexRefusal, Reply, TopicError};
 pub use segments::SegmentUse;
 pub use state::{State, StateSettings};

@@ -67,7 +67,8 @@ pub(crate) struct PartitionRow {
     pub id: PartitionId,
     log_start: i64,
     high_watermark: i64,
-    index: Index,
+    /// Boxed as the partition keeps it.
+    index: Box<Index>,
 }
 
 impl PartitionRow {
@@ -75,7 +76,7 @@ impl PartitionRow {
         let id = PartitionId(input.varint()?);
         let log_start = offset(input)?;
         let high_watermark = log_start.checked_add(offset(input)?).ok_or(BROKEN)?;
-        let mut index = Index::default();
+        let mut index = Box::<Index>::default();
         for _ in 0..input.count()? {
             index.runs.push(read_index_run(input)?);
             let segments = input.list(read_segment_bytes)?;
@@ -88,7 +89,7 @@ impl PartitionRow {
             last.base = offset(input)?;
         }
         // No more than there can be: an entry takes at least six bytes.
-        index.tail.reserve(entries.min(input.remaining() / 6));
+        (index.tail).reserve_exact(entries.min(input.remaining() / 6));
         for _ in 0..entries {
             last = read_entry(input, &last)?;
             index.tail.push_back(last);
@@ -155,7 +156,7 @@ impl PartitionRow {
         partition.live_bytes = runs.chain(entries).try_fold(0, add).ok_or(BROKEN)?;
         partition.log_start = self.log_start;
         partition.high_watermark = self.high_watermark;
-        partition.index = (!self.index.is_empty()).then(|| Box::new(self.index));
+        partition.index = (!self.index.is_empty()).then_some(self.index);
         Ok(())
     }
 }

@@ -13,14 +13,15 @@ use crate::topics::PartitionRange;
 /// Partitions in one page of the table: a power of two.
 const PAGE_PARTITIONS: u64 = 64;
 
+/// The slots lie apart from their count: 4 KiB, which allocators round to nothing larger.
 struct Page {
-    slots: [Option<Partition>; PAGE_PARTITIONS as usize],
+    slots: Box<[Option<Partition>; PAGE_PARTITIONS as usize]>,
     live: u32,
 }
 
 /// All partitions.
 pub(crate) struct PartitionTable {
-    pages: HashMap<u64, Box<Page>, FixedState>,
+    pages: HashMap<u64, Page, FixedState>,
     count: u64,
     next: u64,
 }
@@ -93,12 +94,13 @@ impl PartitionTable {
     }
 
     fn insert(&mut self, id: PartitionId, partition: Partition) {
-        let page = self.pages.entry(id.0 / PAGE_PARTITIONS).or_insert_with(|| {
-            Box::new(Page {
-                slots: [const { None }; PAGE_PARTITIONS as usize],
+        let page = self
+            .pages
+            .entry(id.0 / PAGE_PARTITIONS)
+            .or_insert_with(|| Page {
+                slots: Box::new([const { None }; PAGE_PARTITIONS as usize]),
                 live: 0,
-            })
-        });
+            });
         let slot = &mut page.slots[(id.0 % PAGE_PARTITIONS) as usize];
         if slot.replace(partition).is_none() {
             page.live += 1;

@@ -52,6 +52,9 @@ pub(crate) struct TailEntry {
     pub length: u32,
 }
 
+/// Memory that an index entry takes.
+pub const INDEX_ENTRY_BYTES: usize = size_of::<TailEntry>();
+
 pub(crate) const NO_APPEND_TIME: i64 = i64::MIN;
 
 impl TailEntry {
@@ -94,6 +97,14 @@ pub(crate) struct Index {
 impl Index {
     pub fn is_empty(&self) -> bool {
         self.tail.is_empty() && self.runs.is_empty()
+    }
+
+    /// Adds an entry. Most partitions of many hold one: the first takes no room for more.
+    pub fn push(&mut self, entry: TailEntry) {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve_exact(1);
+        }
+        self.tail.push_back(entry);
     }
 
     /// Gives memory back once little of it is used.
@@ -263,5 +274,19 @@ impl Partition {
 
     pub(crate) fn index_mut(&mut self) -> &mut Index {
         self.index.get_or_insert_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_takes_the_room_of_one() {
+        let mut index = Index::default();
+        index.push(TailEntry::default());
+        assert_eq!(index.tail.capacity(), 1);
+        index.push(TailEntry::default());
+        assert_eq!(index.tail.len(), 2);
     }
 }

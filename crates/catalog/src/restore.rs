@@ -41,6 +41,8 @@ impl State {
     }
 }
 
+const BROKEN_BYTES: DecodeError = DecodeError("a segment's row breaks the rules for live bytes");
+
 #[derive(PartialEq, Eq)]
 enum Stage {
     Head,
@@ -52,8 +54,10 @@ enum Stage {
 struct Restore {
     state: State,
     stage: Stage,
-    /// Kept until all topics are there.
-    partitions: Vec<PartitionRow>,
+    /// Rows that came before their topics'.
+    early: Vec<PartitionRow>,
+    /// The bytes that partitions name in each segment.
+    named: BTreeMap<SegmentId, u64>,
     /// Kept until they can be put in the order of their use.
     producers: Vec<Slot>,
     counts: [u64; RowKind::COUNT],
@@ -64,7 +68,8 @@ impl Restore {
         Restore {
             state: State::new(settings),
             stage: Stage::Head,
-            partitions: Vec::new(),
+            early: Vec::new(),
+            named: BTreeMap::new(),
             producers: Vec::new(),
             counts: [0; RowKind::COUNT],
         }
@@ -115,16 +120,28 @@ impl Restore {
         self.counts[kind.slot()] += 1;
         match kind {
             RowKind::Topic => self.take_topic(input),
-            RowKind::Partition => {
-                self.partitions.push(PartitionRow::read(input)?);
-                Ok(())
-            }
+            RowKind::Partition => self.take_partition(PartitionRow::read(input)?),
             RowKind::Producer => {
                 self.producers.push(producer_slots::read_row(input)?);
                 Ok(())
             }
             RowKind::Segment => self.state.segments.restore_row(input),
             RowKind::Group => self.state.groups.insert_row(input),
+        }
+    }
+
+    /// Restores at once what can be: a million rows beside a million partitions are too much.
+    fn take_partition(&mut self, row: PartitionRow) -> Result<(), DecodeError> {
+        for (segment, bytes) in row.named() {
+            let sum = self.named.entry(segment).or_default();
+            *sum = sum.checked_add(bytes).ok_or(BROKEN_BYTES)?;
+        }
+        match self.state.partitions.get_mut(row.id) {
+            Some(partition) => row.restore_into(partition),
+            None => {
+                self.early.push(row);
+                Ok(())
+            }
         }
     }
 
@@ -173,8 +190,8 @@ impl Restore {
         if self.stage != Stage::Ended {
             return Err(DecodeError("a snapshot ends early"));
         }
-        check_segments(&self.partitions, &self.state.segments)?;
-        for row in self.partitions {
+        check_segments(self.named, &self.state.segments)?;
+        for row in self.early {
             let partition = self.state.partitions.get_mut(row.id);
             row.restore_into(partition.ok_or(DecodeError("a partition without a topic"))?)?;
         }
@@ -185,13 +202,10 @@ impl Restore {
 
 /// The bytes that partitions name in each segment are the bytes that count as live there: with
 /// fewer, a segment would be deleted under the records in it.
-fn check_segments(partitions: &[PartitionRow], segments: &SegmentTable) -> Result<(), DecodeError> {
-    const BROKEN: DecodeError = DecodeError("a segment's row breaks the rules for live bytes");
-    let mut named = BTreeMap::<SegmentId, u64>::new();
-    for (segment, bytes) in partitions.iter().flat_map(PartitionRow::named) {
-        let sum = named.entry(segment).or_default();
-        *sum = sum.checked_add(bytes).ok_or(BROKEN)?;
-    }
+fn check_segments(
+    mut named: BTreeMap<SegmentId, u64>,
+    segments: &SegmentTable,
+) -> Result<(), DecodeError> {
     named.retain(|_, bytes| *bytes > 0);
     let rows = segments.iter().map(|(id, used)| (id, used.live_bytes));
     let is_whole = segments
@@ -199,6 +213,6 @@ fn check_segments(partitions: &[PartitionRow], segments: &SegmentTable) -> Resul
         .all(|(_, used)| used.live_bytes <= used.written_bytes);
     match rows.eq(named) && is_whole {
         true => Ok(()),
-        false => Err(BROKEN),
+        false => Err(BROKEN_BYTES),
     }
 }

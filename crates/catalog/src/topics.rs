@@ -90,7 +90,18 @@ impl Topic {
 
     /// Every partition's id, in the order of their numbers.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionId> + '_ {
-        let ids = |range: &PartitionRange| range.first.0..range.first.0 + u64::from(range.count);
+        self.partitions_from(0)
+    }
+
+    /// The ids of the partitions from this number on: a walk over many can pause.
+    pub fn partitions_from(&self, number: u32) -> impl Iterator<Item = PartitionId> + '_ {
+        let mut skip = number;
+        let ids = move |range: &PartitionRange| {
+            let passed = skip.min(range.count);
+            skip -= passed;
+            let end = range.first.0 + u64::from(range.count);
+            range.first.0 + u64::from(passed)..end
+        };
         self.ranges.iter().flat_map(ids).map(PartitionId)
     }
 }

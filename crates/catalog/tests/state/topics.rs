@@ -109,6 +109,10 @@ fn a_topic_grows_but_never_shrinks() {
     let ids: Vec<_> = topic.partitions().collect();
     assert_eq!(ids, [0, 1, 3, 4].map(PartitionId));
     assert_eq!(topic.partition(3), Some(PartitionId(4)));
+    for from in 0..=topic.partition_count() + 1 {
+        let behind = topic.partitions().skip(from as usize);
+        assert!(topic.partitions_from(from).eq(behind), "from {from}");
+    }
     assert_eq!(cell.partition(PartitionId(4)).index(), 3);
     let unknown = Command::CreatePartitions {
         topic: topic_id(9),
