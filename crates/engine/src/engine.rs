@@ -4,10 +4,11 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use levada_catalog::INDEX_ENTRY_BYTES;
 use levada_env::Env;
 use levada_journal::Journal;
 use levada_model::{Extent, SegmentId};
@@ -50,6 +51,10 @@ pub(crate) struct Inner {
     pub staged: StagedSegments,
     pub tail: TailCache,
     pub damage: KnownDamage,
+    /// Index entries that a partition keeps now, at most: fewer when memory for all is short.
+    pub index_tail_max: AtomicUsize,
+    /// Index entries in memory, as of the last round of maintenance.
+    pub index_entries: AtomicUsize,
     pub watchers: Arc<Watchers>,
     pub groups: Groups,
     pub metrics: Arc<EngineMetrics>,
@@ -94,6 +99,7 @@ impl Engine {
             groups: groups.downgrade(),
         }));
         groups.start();
+        let index_tail_max = settings.index_tail_entries_max;
         let inner = Arc::new(Inner {
             in_flight: Arc::new(Semaphore::new(settings.in_flight_bytes)),
             openings: Semaphore::new(OPENINGS_MAX),
@@ -104,6 +110,8 @@ impl Engine {
             sequencer,
             accumulator: Accumulator::default(),
             damage: KnownDamage::default(),
+            index_tail_max: AtomicUsize::new(index_tail_max),
+            index_entries: AtomicUsize::new(0),
             staged: StagedSegments::default(),
             watchers,
             groups,
@@ -145,6 +153,7 @@ impl Engine {
             topics,
             partitions,
             tail_cache_bytes: self.inner.tail.bytes(),
+            index_bytes: self.inner.index_entries.load(Ordering::Relaxed) * INDEX_ENTRY_BYTES,
             in_flight_bytes: self.inner.settings.in_flight_bytes
                 - self.inner.in_flight.available_permits(),
         }
@@ -181,5 +190,7 @@ pub struct EngineSizes {
     pub topics: usize,
     pub partitions: u64,
     pub tail_cache_bytes: usize,
+    /// Index entries in memory, as of the last round of maintenance.
+    pub index_bytes: usize,
     pub in_flight_bytes: usize,
 }

@@ -27,6 +27,7 @@ pub mod survey;
 mod tail;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod walk;
 mod watch;
 
 pub use admin::{ConfigChange, ConfigOp, NewTopic, SettingSource, TopicInfo, TopicSetting};

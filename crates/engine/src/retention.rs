@@ -1,21 +1,31 @@
 //! What runs now and then: retention, spilling of old index entries, release of dead segments.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
+use futures_util::future::join_all;
 use levada_catalog::{
-    Command, IndexEntry, Partition, Reply, State, TopicConfig,
+    Command, INDEX_ENTRY_BYTES, IndexEntry, Partition, Reply, State, TopicConfig,
     command::{IndexRun, SpillIndex},
 };
 use levada_env::port::Urgency;
 use levada_model::{Offset, PartitionId};
 use levada_sequencer::Proposal;
 
-use crate::{AppendError, Engine, ReadError, engine::Inner, index_run, metrics::add};
+use crate::{
+    AppendError, Engine, ReadError,
+    engine::Inner,
+    index_run,
+    metrics::add,
+    walk::{self, Place},
+};
 
-/// Partitions that one look under the state's lock covers.
-const SLICE_PARTITIONS: usize = 512;
-/// Partitions whose log starts move in one command.
-const MOVES_MAX: usize = 1024;
+/// Partitions whose log starts move in one command: it is applied in one go.
+const MOVES_MAX: usize = 512;
+/// Partitions that spill at once and share their syncs.
+const SPILLS_AT_ONCE: usize = 64;
+/// Index entries that a partition keeps however short memory is: fewer would win nothing over the
+/// run that names them.
+const INDEX_TAIL_ENTRIES_MIN: usize = 64;
 
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
@@ -35,6 +45,8 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 struct Work {
     moves: Vec<(PartitionId, Offset)>,
     spills: Vec<PartitionId>,
+    /// Index entries that stay in memory if nothing of it is done.
+    entries: usize,
 }
 
 impl Engine {
@@ -46,25 +58,63 @@ impl Engine {
 
 impl Inner {
     pub async fn maintain(&self) {
-        let mut after: Option<Arc<str>> = None;
-        loop {
+        while self.go_over_partitions().await {}
+        self.release_dead_segments().await;
+    }
+
+    /// Retention and spilling, once over all partitions. Whether it has to be done again at once,
+    /// with less for each partition: all of them hold more of the index in memory than they may.
+    async fn go_over_partitions(&self) -> bool {
+        let mut place = Some(Place::default());
+        let mut entries = 0;
+        let mut spills = Vec::new();
+        let tail_max = self.index_tail_max.load(Ordering::Relaxed);
+        while let Some(from) = place {
             let now_ms = self.env.now_ms();
-            let tail_max = self.settings.index_tail_entries_max;
-            let (work, next) = self
-                .sequencer
-                .read(|state| look(state, after.as_deref(), now_ms, tail_max));
+            let look = |state: &State| look(state, &from, now_ms, tail_max);
+            let (work, next) = self.sequencer.read(look);
+            place = next;
+            entries += work.entries;
+            spills.extend(work.spills);
             self.advance(work.moves).await;
-            for partition in work.spills {
-                if let Err(error) = self.spill(partition).await {
+            if spills.len() >= SPILLS_AT_ONCE || place.is_none() {
+                self.spill_all(std::mem::take(&mut spills), tail_max).await;
+            }
+            // Appends and readers go first between two slices.
+            tokio::task::yield_now().await;
+        }
+        let (now, again) = self.settle_tail_max(tail_max, entries);
+        self.index_tail_max.store(now, Ordering::Relaxed);
+        self.index_entries.store(entries, Ordering::Relaxed);
+        again && !self.is_closing()
+    }
+
+    /// What a partition may keep from now on, and whether to go over all once more for it.
+    fn settle_tail_max(&self, tail_max: usize, entries: usize) -> (usize, bool) {
+        let entries_max = self.settings.index_bytes_max / INDEX_ENTRY_BYTES;
+        let tail_min = INDEX_TAIL_ENTRIES_MIN.min(self.settings.index_tail_entries_max);
+        if entries > entries_max && tail_max > tail_min {
+            return ((tail_max / 2).max(tail_min), true);
+        }
+        // With room to spare, so that it does not go to and fro.
+        match entries < entries_max / 4 {
+            true => (
+                (tail_max * 2).min(self.settings.index_tail_entries_max),
+                false,
+            ),
+            false => (tail_max, false),
+        }
+    }
+
+    async fn spill_all(&self, partitions: Vec<PartitionId>, tail_max: usize) {
+        for some in partitions.chunks(SPILLS_AT_ONCE) {
+            let spilled = some.iter().map(|id| self.spill(*id, tail_max / 2));
+            for (partition, outcome) in some.iter().zip(join_all(spilled).await) {
+                if let Err(error) = outcome {
                     tracing::warn!(%error, %partition, "index entries were not spilled; tried again later");
                 }
             }
-            match next {
-                Some(topic) => after = Some(topic),
-                None => break,
-            }
         }
-        self.release_dead_segments().await;
     }
 
     async fn advance(&self, moves: Vec<(PartitionId, Offset)>) {
@@ -81,9 +131,8 @@ impl Inner {
         }
     }
 
-    /// Moves the older half of a partition's index entries into a stored run.
-    async fn spill(&self, id: PartitionId) -> Result<(), AppendError> {
-        let keep = self.settings.index_tail_entries_max / 2;
+    /// Moves a partition's older index entries into a stored run, all but `keep`.
+    async fn spill(&self, id: PartitionId, keep: usize) -> Result<(), AppendError> {
         let entries: Vec<IndexEntry> = self.sequencer.read(|state| {
             let Some(partition) = state.partition(id) else {
                 return Vec::new();
@@ -176,33 +225,21 @@ impl Inner {
     }
 }
 
-/// Looks at the topics after `after`; gives the work and where to go on.
-fn look(
-    state: &State,
-    after: Option<&str>,
-    now_ms: i64,
-    tail_max: usize,
-) -> (Work, Option<Arc<str>>) {
+/// Looks at a slice of the partitions; gives the work and where to go on.
+fn look(state: &State, from: &Place, now_ms: i64, tail_max: usize) -> (Work, Option<Place>) {
     let mut work = Work::default();
-    let mut seen = 0;
-    for topic in state.topics_after(after) {
-        for id in topic.partitions() {
-            let Some(partition) = state.partition(id) else {
-                continue;
-            };
-            let start = retained_from(partition, &topic.config, now_ms);
-            if start > partition.log_start() {
-                work.moves.push((id, start));
-            } else if partition.tail_len() > tail_max {
-                work.spills.push(id);
-            }
-            seen += 1;
+    let next = walk::visit(state, from, |topic, id, partition| {
+        let start = retained_from(partition, &topic.config, now_ms);
+        if start > partition.log_start() {
+            work.moves.push((id, start));
+        } else if partition.tail_len() > tail_max {
+            work.spills.push(id);
+            work.entries += tail_max / 2;
+        } else {
+            work.entries += partition.tail_len();
         }
-        if seen >= SLICE_PARTITIONS {
-            return (work, Some(Arc::clone(&topic.name)));
-        }
-    }
-    (work, None)
+    });
+    (work, next)
 }
 
 /// The oldest offset that retention by time and by size lets stay. Whole index entries go, so a

@@ -13,12 +13,15 @@ use levada_journal::StoredSegment;
 use levada_model::{Extent, PartitionId, SegmentId, limits};
 use levada_sequencer::Proposal;
 
-use crate::{engine::Inner, index_run, metrics::add};
+use crate::{
+    engine::Inner,
+    index_run,
+    metrics::add,
+    walk::{self, Place},
+};
 
 /// Bytes that one round reads and writes again, at most: the rest waits for the next round.
 const ROUND_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Topics that one look under the state's lock covers.
-const SLICE_TOPICS: usize = 256;
 
 /// What lies in the segments that are to go.
 #[derive(Default)]
@@ -69,10 +72,11 @@ impl Inner {
             segments = sparse.len(),
             "rewriting what is left of sparse segments"
         );
-        let mut after = None;
-        loop {
-            let look = |state: &State| find(state, after.as_deref(), &sparse);
+        let mut place = Some(Place::default());
+        while let Some(from) = place {
+            let look = |state: &State| find(state, &from, &sparse);
             let (found, next) = self.sequencer.read(look);
+            place = next;
             let mut outcome = self.move_entries(found.entries, urgency).await;
             for (partition, run) in found.runs {
                 let again = Again::new(urgency);
@@ -84,10 +88,8 @@ impl Inner {
                     "some records were not rewritten: their segments stay until the next round"
                 );
             }
-            match next {
-                Some(name) => after = Some(name),
-                None => return,
-            }
+            // Appends and readers go first between two slices.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -277,30 +279,18 @@ fn choose(
     chosen
 }
 
-/// What of the topics behind `after` lies in `sparse`, and where to go on.
-fn find(
-    state: &State,
-    after: Option<&str>,
-    sparse: &BTreeSet<SegmentId>,
-) -> (Stragglers, Option<String>) {
+/// What of a slice of the partitions lies in `sparse`, and where to go on.
+fn find(state: &State, from: &Place, sparse: &BTreeSet<SegmentId>) -> (Stragglers, Option<Place>) {
     let mut found = Stragglers::default();
-    for (count, topic) in state.topics_after(after).enumerate() {
-        for id in topic.partitions() {
-            let Some(partition) = state.partition(id) else {
-                continue;
-            };
-            let tail = partition.entries_from(partition.log_start());
-            let tail = tail.filter(|entry| sparse.contains(&entry.extent.segment));
-            found.entries.extend(tail.map(|entry| (id, entry)));
-            let runs = partition.runs_with_segments().filter(|(run, segments)| {
-                let mut held = segments.iter().map(|held| &held.segment);
-                sparse.contains(&run.extent.segment) || held.any(|id| sparse.contains(id))
-            });
-            found.runs.extend(runs.map(|(run, _)| (id, *run)));
-        }
-        if count + 1 >= SLICE_TOPICS {
-            return (found, Some(topic.name.to_string()));
-        }
-    }
-    (found, None)
+    let next = walk::visit(state, from, |_, id, partition| {
+        let tail = partition.entries_from(partition.log_start());
+        let tail = tail.filter(|entry| sparse.contains(&entry.extent.segment));
+        found.entries.extend(tail.map(|entry| (id, entry)));
+        let runs = partition.runs_with_segments().filter(|(run, segments)| {
+            let mut held = segments.iter().map(|held| &held.segment);
+            sparse.contains(&run.extent.segment) || held.any(|id| sparse.contains(id))
+        });
+        found.runs.extend(runs.map(|(run, _)| (id, *run)));
+    });
+    (found, next)
 }

@@ -21,6 +21,9 @@ pub struct EngineSettings {
     pub disk_slack_bytes: u64,
     /// Index entries that a partition keeps in memory; older ones are spilled to the journal.
     pub index_tail_entries_max: usize,
+    /// What the index entries of all partitions may take in memory; when it is more, each partition
+    /// keeps fewer.
+    pub index_bytes_max: usize,
     /// Segments staged and not yet committed at once.
     pub segments_in_flight_max: usize,
     /// Consumer groups.
@@ -37,6 +40,7 @@ impl Default for EngineSettings {
             maintenance_interval: Duration::from_secs(10),
             disk_slack_bytes: 256 * 1024 * 1024,
             index_tail_entries_max: 8192,
+            index_bytes_max: 96 * 1024 * 1024,
             segments_in_flight_max: 2,
             groups: GroupSettings::default(),
         }

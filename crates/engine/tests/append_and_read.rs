@@ -379,6 +379,49 @@ async fn spilled_index_entries_are_read_like_the_others() {
 }
 
 #[tokio::test]
+async fn the_index_of_all_partitions_keeps_within_its_memory() {
+    const ENTRIES: usize = 200;
+    let entry_bytes = levada_catalog::INDEX_ENTRY_BYTES;
+    let settings = EngineSettings {
+        index_bytes_max: 2 * ENTRIES / 3 * entry_bytes,
+        tail_cache_bytes: 0,
+        ..EngineSettings::default()
+    };
+    let index_bytes_max = settings.index_bytes_max;
+    let engine = testing::engine_on(Env::real(), settings, Arc::default(), MemoryLog::new()).await;
+    let new = NewTopic {
+        name: "t".into(),
+        partitions: Some(2),
+        configs: vec![("retention.ms".into(), "-1".into())],
+        ..NewTopic::default()
+    };
+    engine.create_topic(new).await.unwrap();
+    for n in 0..ENTRIES {
+        for partition in 0..2 {
+            let entry = AppendEntry {
+                topic: topic(),
+                partition,
+                records: batch(&[&n.to_string()], n as i64, Producer::NONE),
+            };
+            engine.submit(vec![entry]).await.await.remove(0).unwrap();
+        }
+    }
+    engine.maintain().await;
+    let held = engine.sizes().index_bytes;
+    assert!(
+        held > 0 && held <= index_bytes_max,
+        "{held} bytes of {index_bytes_max}"
+    );
+    let mut next = 0;
+    while next < ENTRIES as i64 {
+        for (offset, _, value) in read(&engine, next).await.unwrap() {
+            assert_eq!((offset, value), (next, next.to_string()));
+            next += 1;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_left_of_a_sparse_segment_is_rewritten_and_stays_readable() {
     for index_tail_entries_max in [1000, 8] {
         let settings = EngineSettings {

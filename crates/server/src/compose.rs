@@ -48,6 +48,7 @@ pub(crate) fn engine(settings: &Settings, cluster_id: &str) -> EngineSettings {
         num_partitions: settings.kafka.num_partitions,
         maintenance_interval: Duration::from_millis(settings.storage.maintenance_interval_ms),
         disk_slack_bytes: settings.storage.disk_slack_bytes.0,
+        index_bytes_max: settings.memory.index_bytes.to_usize(),
         groups: groups(settings),
         ..EngineSettings::default()
     }

@@ -216,6 +216,8 @@ settings! {
     memory: MemorySection {
         /// The newest records, for readers that keep up.
         tail_cache_bytes: ByteCount = "96MiB", within 1_048_576..=1_099_511_627_776;
+        /// Where records lie, of all partitions; beyond it older places are moved to the log.
+        index_bytes: ByteCount = "96MiB", within 1_048_576..=1_099_511_627_776;
         /// Records received and not yet acknowledged; beyond it producers are held back.
         in_flight_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
         /// Requests received and not yet answered; beyond it no more are read.
