@@ -40,9 +40,7 @@ pub fn levada_binary() -> PathBuf {
     if let Some(binary) = std::env::var_os("LEVADA_BIN") {
         return binary.into();
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| process::repository().join("target"), PathBuf::from);
-    target.join("release/levada")
+    process::target().join("release/levada")
 }
 
 impl Broker {
@@ -77,6 +75,25 @@ impl Broker {
         start_kafka(folder, &["-Xmx1g", "-Xms1g"], properties)
     }
 
+    /// Starts any server over `folder`, which keeps its log, and waits until `address`, asked with
+    /// its process id, finds where it listens.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_program(
+        command: Command,
+        folder: &Path,
+        address: impl Fn(u32) -> Option<String>,
+    ) -> Result<Broker> {
+        fs::create_dir_all(folder)?;
+        let mut broker = Broker {
+            child: spawn(command, folder)?,
+            address: String::new(),
+        };
+        broker.wait(folder, address)?;
+        Ok(broker)
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -92,13 +109,8 @@ fn start_levada(folder: &Path, flags: &[&str]) -> Result<Broker> {
         .args(["serve", "--kafka", "127.0.0.1:0", "--http", "off", "--data"])
         .arg(&data)
         .args(flags);
-    let child = spawn(command, folder)?;
     let ready = data.join("ready.json");
-    let mut broker = Broker {
-        child,
-        address: String::new(),
-    };
-    broker.wait(folder, |pid| {
+    Broker::start_program(command, folder, |pid| {
         let text = fs::read_to_string(&ready).ok()?;
         let ready: serde_json::Value = serde_json::from_str(&text).ok()?;
         // A file of an earlier run names another process.
@@ -109,8 +121,7 @@ fn start_levada(folder: &Path, flags: &[&str]) -> Result<Broker> {
                 .and_then(|kafka| kafka.as_str())
                 .map(str::to_owned)
         })?
-    })?;
-    Ok(broker)
+    })
 }
 
 fn start_kafka(folder: &Path, jvm: &[&str], more: &str) -> Result<Broker> {
@@ -135,17 +146,7 @@ fn start_kafka(folder: &Path, jvm: &[&str], more: &str) -> Result<Broker> {
     }
     let mut command = java(&jars, jvm);
     command.arg("kafka.Kafka").arg(&properties);
-    let child = spawn(command, folder)?;
-    let mut broker = Broker {
-        child,
-        address: String::new(),
-    };
-    broker.wait(folder, |_| {
-        std::net::TcpStream::connect(&address)
-            .ok()
-            .map(|_| address.clone())
-    })?;
-    Ok(broker)
+    Broker::start_program(command, folder, |_| accepting(&address))
 }
 
 fn java(jars: &str, jvm: &[&str]) -> Command {
@@ -207,6 +208,13 @@ impl Broker {
             thread::sleep(START_POLL);
         }
     }
+}
+
+/// The address, once somebody accepts there.
+pub fn accepting(address: &str) -> Option<String> {
+    std::net::TcpStream::connect(address)
+        .ok()
+        .map(|_| address.to_owned())
 }
 
 /// A loopback address that nobody uses at the moment.

@@ -50,7 +50,7 @@ enum Chore {
     Oracle,
     /// The ports' conformance suites on SeaweedFS and PostgreSQL, killed in the middle
     Backends(backends::Options),
-    /// The same load on Levada and on Apache Kafka, in turns: figures into bench/
+    /// Levada, the floor and every peer under the same loads, in turns: figures into bench/
     Bench(bench::Options),
     /// Instructions of the hot paths under Valgrind, held against the committed ones
     Count(count::Options),

@@ -25,6 +25,12 @@ pub fn cache() -> PathBuf {
     repository().join(".cache")
 }
 
+/// Where cargo puts what it builds for us.
+pub fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR");
+    named.map_or_else(|| repository().join("target"), PathBuf::from)
+}
+
 /// A command that starts in the repository's top folder.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);

@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use crate::backends;
+use crate::bench;
 use crate::broker::Kind;
 use crate::count;
 use crate::hostile;
@@ -100,6 +101,11 @@ pub const ALL: &[Stage] = &[
         name: "hostile",
         about: "attacks on a running broker, in short",
         run: hostile,
+    },
+    Stage {
+        name: "bench",
+        about: "every load of the benchmark on Levada and the floor, in short, its answers checked",
+        run: bench,
     },
     Stage {
         name: "kill",
@@ -216,6 +222,10 @@ fn hostile(_: &Options) -> Result<Tally> {
         seconds: HOSTILE_SECONDS,
         attack: hostile::SHORT.map(str::to_owned).to_vec(),
     })
+}
+
+fn bench(_: &Options) -> Result<Tally> {
+    bench::run(&bench::Options::smoke())
 }
 
 fn kill(_: &Options) -> Result<Tally> {

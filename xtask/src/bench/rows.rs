@@ -1,0 +1,343 @@
+//! What is measured, as data: each row of the page with its load, what of it is shown, and the
+//! figures to reach.
+
+/// A figure of a row and what is good in it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name in the JSON; the unit comes last.
+    pub key: &'static str,
+    pub title: &'static str,
+    pub is_less_better: bool,
+}
+
+const fn metric(key: &'static str, title: &'static str, is_less_better: bool) -> Metric {
+    Metric {
+        key,
+        title,
+        is_less_better,
+    }
+}
+
+pub static RECORDS: Metric = metric("records_per_s", "records/s", false);
+pub static MEGABYTES: Metric = metric("mb_per_s", "MB/s", false);
+pub static P50: Metric = metric("p50_us", "p50 µs", true);
+pub static P99: Metric = metric("p99_us", "p99 µs", true);
+pub static CPU_PER_GB: Metric = metric("cpu_s_per_gb", "server CPU, s per GB", true);
+pub static CPU_PERCENT: Metric = metric("cpu_percent", "server CPU, % of a core", true);
+pub static MEMORY: Metric = metric("memory_high_mib", "memory at its highest, MiB", true);
+pub static WRITTEN: Metric = metric("written_per_byte", "bytes written per byte", true);
+pub static FLUSHES: Metric = metric("flushes_per_s", "disk flushes/s", true);
+pub static START: Metric = metric("start_to_first_ack_ms", "start to first ack, ms", true);
+pub static IDLE: Metric = metric("idle_mib", "memory then, MiB", true);
+
+/// What a load generator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Produce,
+    Consume,
+    Latency,
+}
+
+/// One run of a load generator.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub kind: Kind,
+    /// Bytes of a record's value.
+    pub size: u32,
+    pub count: u64,
+    /// Records in a batch; what fits 64 KiB when not given.
+    pub batch: Option<u32>,
+    /// Batches under way; 4 when not given.
+    pub in_flight: Option<u32>,
+    /// Records a second; as fast as possible when not given.
+    pub rate: Option<u64>,
+}
+
+const QUICK_DIVISOR: u64 = 10;
+/// A load at a rate is as long as it has records.
+const QUICK_RATE_DIVISOR: u64 = 5;
+
+impl Load {
+    const fn new(kind: Kind, size: u32, count: u64) -> Self {
+        Self {
+            kind,
+            size,
+            count,
+            batch: None,
+            in_flight: None,
+            rate: None,
+        }
+    }
+
+    /// The same with fewer records: for a short run, and for a system that would take minutes.
+    pub fn shortened(mut self, quick: bool, divisor: u64) -> Self {
+        let divisor = match (self.rate, quick) {
+            (Some(_), true) => QUICK_RATE_DIVISOR,
+            (Some(_), false) => 1,
+            (None, true) => QUICK_DIVISOR * divisor,
+            (None, false) => divisor,
+        };
+        self.count = (self.count / divisor).max(1);
+        self
+    }
+
+    /// Command line arguments, the same for every load generator.
+    pub fn arguments(&self) -> Vec<String> {
+        let kind = match self.kind {
+            Kind::Produce => "produce",
+            Kind::Consume => "consume",
+            Kind::Latency => "latency",
+        };
+        let mut arguments = vec![kind.to_owned()];
+        let mut add = |name: &str, value: Option<u64>| {
+            if let Some(value) = value {
+                arguments.extend([format!("--{name}"), value.to_string()]);
+            }
+        };
+        add("size", Some(u64::from(self.size)));
+        add("count", Some(self.count));
+        add("batch", self.batch.map(u64::from));
+        add("in-flight", self.in_flight.map(u64::from));
+        add("rate", self.rate);
+        arguments
+    }
+
+    /// Bytes of values in it.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.size) * self.count
+    }
+}
+
+/// The first request that a server answers.
+pub const FIRST: Load = Load {
+    batch: Some(1),
+    ..Load::new(Kind::Produce, 100, 1)
+};
+
+/// Before anything is measured: memory is touched, a virtual machine compiles.
+pub const WARM_UP: Load = Load::new(Kind::Produce, 1024, 100_000);
+
+/// What a figure is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Against {
+    Value,
+    Floor,
+    System(&'static str),
+    /// The best of the peers that sync before they acknowledge.
+    SyncedPeers,
+}
+
+/// A figure to reach: at most (or at least) `factor` times what it is held against.
+pub struct Goal {
+    pub metric: &'static Metric,
+    pub factor: f64,
+    pub against: Against,
+    pub words: &'static str,
+}
+
+const fn goal(metric: &'static Metric, factor: f64, against: Against, words: &'static str) -> Goal {
+    Goal {
+        metric,
+        factor,
+        against,
+        words,
+    }
+}
+
+/// A section of the page.
+pub struct Row {
+    pub key: &'static str,
+    pub title: &'static str,
+    /// What has to lie in the server before, not measured.
+    pub before: Option<Load>,
+    /// What is measured; None for a server at rest.
+    pub load: Option<Load>,
+    pub shown: &'static [&'static Metric],
+    /// What the plot shows.
+    pub drawn: &'static [&'static Metric],
+    pub goals: &'static [Goal],
+}
+
+const THROUGHPUT: &[&Metric] = &[
+    &RECORDS,
+    &MEGABYTES,
+    &P50,
+    &P99,
+    &CPU_PER_GB,
+    &MEMORY,
+    &WRITTEN,
+    &FLUSHES,
+];
+
+/// The system that Kafka's figures are taken from: as it is by default.
+pub const KAFKA: &str = "kafka";
+
+/// Every row, in the order in which a server meets them.
+pub static ROWS: &[Row] = &[
+    Row {
+        key: "rest",
+        title: "At rest: an empty server",
+        before: None,
+        load: None,
+        shown: &[&START, &IDLE],
+        drawn: &[&START, &IDLE],
+        goals: &[
+            goal(&START, 25.0, Against::Value, "under 25 ms"),
+            // 20 MB
+            goal(&IDLE, 20e6 / 1_048_576.0, Against::Value, "under 20 MB"),
+        ],
+    },
+    Row {
+        key: "produce-1k",
+        title: "Produce, 1 KiB records in 64 KiB batches",
+        before: None,
+        load: Some(Load::new(Kind::Produce, 1024, 400_000)),
+        shown: THROUGHPUT,
+        drawn: &[&RECORDS, &CPU_PER_GB],
+        goals: &[
+            goal(
+                &CPU_PER_GB,
+                1.3,
+                Against::Floor,
+                "at most 1.3 times the floor",
+            ),
+            goal(
+                &CPU_PER_GB,
+                1.0 / 3.0,
+                Against::System(KAFKA),
+                "a third of Kafka's",
+            ),
+            goal(&RECORDS, 0.8, Against::Floor, "at least 80% of the floor's"),
+            goal(
+                &RECORDS,
+                2.0,
+                Against::System(KAFKA),
+                "twice Kafka's, which does not sync",
+            ),
+        ],
+    },
+    Row {
+        key: "produce-100",
+        title: "Produce, 100 B records in 64 KiB batches",
+        before: None,
+        load: Some(Load::new(Kind::Produce, 100, 4_000_000)),
+        shown: THROUGHPUT,
+        drawn: &[&RECORDS, &CPU_PER_GB],
+        goals: &[goal(
+            &RECORDS,
+            3.5e6,
+            Against::Value,
+            "at least 3.5 million records/s",
+        )],
+    },
+    Row {
+        key: "consume-1k",
+        title: "Consume, 1 KiB records",
+        before: Some(Load::new(Kind::Produce, 1024, 400_000)),
+        load: Some(Load::new(Kind::Consume, 1024, 400_000)),
+        shown: &[&RECORDS, &MEGABYTES, &CPU_PER_GB, &MEMORY],
+        drawn: &[&RECORDS, &CPU_PER_GB],
+        goals: &[goal(
+            &CPU_PER_GB,
+            1.4,
+            Against::Floor,
+            "at most 1.4 times the floor",
+        )],
+    },
+    Row {
+        key: "one-record",
+        title: "One 100 B record a request, 64 in flight",
+        before: None,
+        load: Some(Load {
+            batch: Some(1),
+            in_flight: Some(64),
+            ..Load::new(Kind::Produce, 100, 100_000)
+        }),
+        shown: &[
+            &RECORDS,
+            &P50,
+            &P99,
+            &CPU_PERCENT,
+            &MEMORY,
+            &WRITTEN,
+            &FLUSHES,
+        ],
+        drawn: &[&RECORDS, &P99],
+        goals: &[goal(
+            &RECORDS,
+            70_000.0,
+            Against::Value,
+            "at least 70,000 acks/s",
+        )],
+    },
+    Row {
+        key: "latency",
+        title: "End to end at 1,000 records/s, 100 B",
+        before: None,
+        load: Some(Load {
+            rate: Some(1000),
+            ..Load::new(Kind::Latency, 100, 10_000)
+        }),
+        shown: &[&P50, &P99, &CPU_PERCENT, &MEMORY, &FLUSHES],
+        drawn: &[&P50, &P99, &CPU_PERCENT],
+        goals: &[
+            goal(&P50, 1.4, Against::Floor, "p50 at most 1.4 times the floor"),
+            goal(
+                &P99,
+                1.25,
+                Against::Floor,
+                "p99 at most 1.25 times the floor",
+            ),
+            goal(
+                &P50,
+                1.0,
+                Against::SyncedPeers,
+                "p50 below every peer that syncs",
+            ),
+            goal(
+                &P99,
+                1.0,
+                Against::SyncedPeers,
+                "p99 below every peer that syncs",
+            ),
+            goal(&CPU_PERCENT, 15.0, Against::Value, "under 15% of a core"),
+        ],
+    },
+];
+
+/// Rows of the issue that nothing measures yet, and why.
+pub static OPEN_ROWS: &[(&str, &str)] = &[
+    (
+        "1 KiB batches spread over 100,000 partitions, 64 connections",
+        "the load of many partitions is not on main",
+    ),
+    (
+        "cold read of one partition among 1,000 interleaved",
+        "the load of many partitions is not on main",
+    ),
+    (
+        "10,000 streams: memory, restart; 1,000,000 partitions: memory, restart to first ack",
+        "the load of many partitions is not on main",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_run_keeps_its_rate_and_has_fewer_records() {
+        let row = |key| {
+            ROWS.iter()
+                .find(|row| row.key == key)
+                .and_then(|row| row.load)
+        };
+        let produce = row("produce-1k").map(|load| load.shortened(true, 4).count);
+        assert_eq!(produce, Some(10_000));
+        let latency = row("latency").map(|load| load.shortened(true, 4).arguments());
+        assert_eq!(
+            latency.unwrap_or_default().join(" "),
+            "latency --size 100 --count 2000 --rate 1000"
+        );
+    }
+}
