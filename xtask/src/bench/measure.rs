@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::rows::Load;
-use super::systems::System;
+use super::systems::{System, binary};
 use crate::broker::{Broker, levada_binary};
 use crate::process;
 
@@ -50,11 +50,14 @@ pub fn row(
     let records = number("records");
     let gigabytes = records * f64::from(load.size) / 1e9;
     let mut keep = |key, value| samples.entry(key).or_default().push(value);
+    // A reader whose protocol has no requests notes no latencies.
+    let latency = |key: &str| Some(number(key)).filter(|us| *us > 0.0);
     keep("records", records);
     keep("records_per_s", number("records_per_s"));
     keep("mb_per_s", gigabytes * 1e3 / span);
-    keep("p50_us", number("p50_us"));
-    keep("p99_us", number("p99_us"));
+    for key in ["p50_us", "p99_us"] {
+        latency(key).into_iter().for_each(|us| keep(key, us));
+    }
     keep("cpu_percent", 100.0 * cpu / seconds);
     if gigabytes > GIGABYTES_MIN {
         keep("cpu_s_per_gb", cpu / gigabytes);
@@ -74,10 +77,17 @@ pub fn row(
 ///
 /// # Errors
 /// When it fails, or found a wrong answer.
-pub fn drive(_system: &System, server: &Broker, topic: &str, load: &Load) -> Result<Value> {
-    let mut command = process::command(levada_binary());
-    command.arg("bench").args(load.arguments());
-    command.args(["--topic", topic, "--broker", &server.address, "-o", "json"]);
+pub fn drive(system: &System, server: &Broker, topic: &str, load: &Load) -> Result<Value> {
+    let mut command = match system.protocol() {
+        None => process::command(levada_binary()),
+        Some(_) => process::command(binary("levada-peers")),
+    };
+    match system.protocol() {
+        None => command.args(["bench", "-o", "json"]),
+        Some(protocol) => command.arg(protocol),
+    };
+    command.args(load.arguments());
+    command.args(["--topic", topic, "--broker", &server.address]);
     let output = command
         .output()
         .context("the load generator does not start")?;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::figures::{Results, median, show};
 use super::plot;
 use super::rows::{Metric, OPEN_ROWS, ROWS, Row};
-use super::systems::{Role, System};
+use super::systems::{Role, System, UNAVAILABLE};
 
 /// Writes RESULTS.md, results.json and a plot of each row into `folder`.
 ///
@@ -174,10 +174,10 @@ fn systems(page: &mut String, results: &Results) -> Result<()> {
 }
 
 fn missing(page: &mut String, results: &Results) -> Result<()> {
-    if results.missing.is_empty() {
-        return Ok(());
-    }
     page.push_str("\n## Missing\n\n");
+    for (what, why) in UNAVAILABLE {
+        writeln!(page, "- {what}: {why}")?;
+    }
     for (what, why) in &results.missing {
         writeln!(page, "- {what}: {why}")?;
     }

@@ -1,11 +1,12 @@
 //! Who is measured, as data, and how each is started on a fresh folder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
 use super::rows::KAFKA;
-use crate::broker::{Broker, Kind};
+use crate::broker::{Broker, Kind, accepting, free_address};
 use crate::process;
 use crate::proofs::build_levada;
 use crate::toolchain;
@@ -27,6 +28,10 @@ enum Server {
     Floor(&'static str),
     /// More lines of server.properties.
     Kafka(&'static str),
+    /// More lines of the block `jetstream`.
+    Nats(&'static str),
+    /// The value of `appendfsync`.
+    Redis(&'static str),
 }
 
 pub struct System {
@@ -90,6 +95,57 @@ pub static SYSTEMS: &[System] = &[
         note: "the same with `log.flush.interval.messages=1`",
         server: Server::Kafka("log.flush.interval.messages=1\n"),
     },
+    System {
+        key: "nats",
+        name: "NATS JetStream",
+        role: Role::Peer,
+        is_synced: false,
+        divisor: 1,
+        note: "a stream in files, one replica, default `sync_interval` (two minutes): acknowledged \
+               from the page cache. A batch is that many single publishes, sent together and \
+               acknowledged one by one; a pull consumer without acknowledgements reads",
+        server: Server::Nats(""),
+    },
+    System {
+        key: "nats-synced",
+        name: "NATS JetStream, `sync_interval: always`",
+        role: Role::Peer,
+        is_synced: true,
+        divisor: 20,
+        note: "the same with a sync before each acknowledgement",
+        server: Server::Nats("  sync_interval: always\n"),
+    },
+    System {
+        key: "redis",
+        name: "Redis stream, `appendfsync everysec`",
+        role: Role::Peer,
+        is_synced: false,
+        divisor: 1,
+        note: "`appendonly yes`, no snapshots, all records in memory. A batch is that many XADD, \
+               sent together and acknowledged one by one; XREAD of 1,024 entries reads",
+        server: Server::Redis("everysec"),
+    },
+    System {
+        key: "redis-synced",
+        name: "Redis stream, `appendfsync always`",
+        role: Role::Peer,
+        is_synced: true,
+        divisor: 2,
+        note: "the same with a sync before each round of replies",
+        server: Server::Redis("always"),
+    },
+];
+
+/// Systems of the issue that are not measured: what a try at them came to.
+pub static UNAVAILABLE: &[(&str, &str)] = &[
+    (
+        "klite",
+        "the Go module proxy does not serve github.com/klaudworks/klite/cmd/klite",
+    ),
+    (
+        "Redpanda",
+        "no package registry that this project reaches has its server",
+    ),
 ];
 
 impl System {
@@ -102,6 +158,23 @@ impl System {
             Server::Levada => build_levada(),
             Server::Floor(_) => build("levada-floor"),
             Server::Kafka(_) => toolchain::kafka_jars().map(drop),
+            Server::Nats(_) => {
+                build("levada-peers")?;
+                toolchain::nats().map(drop)
+            }
+            Server::Redis(_) => {
+                build("levada-peers")?;
+                toolchain::debian("redis-server", "redis-server")
+            }
+        }
+    }
+
+    /// What `levada-peers` calls its protocol; None where it is Kafka's, and `levada bench` drives.
+    pub fn protocol(&self) -> Option<&'static str> {
+        match self.server {
+            Server::Levada | Server::Floor(_) | Server::Kafka(_) => None,
+            Server::Nats(_) => Some("nats"),
+            Server::Redis(_) => Some("redis"),
         }
     }
 
@@ -118,17 +191,44 @@ impl System {
         match self.server {
             Server::Levada => Broker::start(Kind::Levada, folder),
             Server::Kafka(properties) => Broker::start_kafka_for_load(folder, properties),
+            Server::Nats(jetstream) => start_nats(folder, jetstream),
+            Server::Redis(appendfsync) => start_redis(folder, appendfsync),
             Server::Floor(path) => {
                 let data = folder.join("data");
                 let mut floor = process::command(binary("levada-floor"));
                 floor.args(["serve", "--path", path, "--data"]).arg(&data);
                 floor.args(["--keep-mib", &keep_mib.to_string()]);
                 Broker::start_program(floor, folder, |_| {
-                    std::fs::read_to_string(data.join("address")).ok()
+                    fs::read_to_string(data.join("address")).ok()
                 })
             }
         }
     }
+}
+
+fn start_nats(folder: &Path, jetstream: &str) -> Result<Broker> {
+    fs::create_dir_all(folder)?;
+    let (address, config) = (free_address()?, folder.join("nats.conf"));
+    let store = folder.join("data");
+    let text = format!(
+        "listen: \"{address}\"\njetstream {{\n  store_dir: \"{}\"\n{jetstream}}}\n",
+        store.display()
+    );
+    fs::write(&config, text)?;
+    let mut nats = process::command(toolchain::nats()?);
+    nats.arg("-c").arg(&config);
+    Broker::start_program(nats, folder, |_| accepting(&address))
+}
+
+fn start_redis(folder: &Path, appendfsync: &str) -> Result<Broker> {
+    let (address, data) = (free_address()?, folder.join("data"));
+    fs::create_dir_all(&data)?;
+    let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
+    let mut redis = process::command("redis-server");
+    redis.args(["--bind", "127.0.0.1", "--port", port, "--save", ""]);
+    redis.args(["--appendonly", "yes", "--appendfsync", appendfsync]);
+    redis.arg("--dir").arg(&data);
+    Broker::start_program(redis, folder, |_| accepting(&address))
 }
 
 /// The release binary of one of our packages that has the same name.

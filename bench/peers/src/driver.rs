@@ -1,0 +1,60 @@
+//! What a system's protocol has to offer to be measured.
+
+use anyhow::Result;
+
+use crate::wire::Wire;
+
+/// Where a record lies in its stream, in the system's own order.
+pub type Place = u128;
+
+/// A record that was read: its place and its value.
+pub type Record<'a> = (Place, &'a [u8]);
+
+/// One connection's protocol. Records are encoded once, as bytes that are sent many times.
+pub trait Driver: Sized {
+    /// Shakes hands on a fresh connection.
+    ///
+    /// # Errors
+    /// When the server is not the one that was expected.
+    fn open(wire: &mut Wire) -> Result<Self>;
+
+    /// Makes the topic unless it is there; returns how many records it holds.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<u64>;
+
+    /// Starts to take acknowledgements on this connection.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    fn start_writing(&mut self, wire: &mut Wire) -> Result<()>;
+
+    /// The bytes that add one record.
+    fn encode(&self, topic: &str, value: &[u8]) -> Vec<u8>;
+
+    /// The first acknowledgement in `bytes`: how many of them it takes, and the record's place.
+    /// None when it has not come whole.
+    ///
+    /// # Errors
+    /// When the record was refused, or the answer is none of this protocol.
+    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Option<Place>)>>;
+
+    /// Starts to read a topic, from its beginning or from what comes next.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    fn start_reading(&mut self, wire: &mut Wire, topic: &str, from_start: bool) -> Result<()>;
+
+    /// Asks for records where nothing is under way any more.
+    fn ask(&mut self, wire: &mut Wire);
+
+    /// Hands out every whole record in `bytes`; returns how many of them are done with.
+    ///
+    /// # Errors
+    /// When an answer is an error, or none of this protocol.
+    fn records(&mut self, bytes: &[u8], each: &mut dyn FnMut(Record<'_>)) -> Result<usize>;
+
+    /// Whether `next` may follow `last` with no record between them.
+    fn follows(last: Place, next: Place) -> bool;
+}

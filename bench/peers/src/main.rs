@@ -1,0 +1,119 @@
+//! The load of `levada bench` for systems that do not speak Kafka's protocol: the same measuring
+//! core (`levada-load`), the same kinds of load and the same arguments, with drivers that cost as
+//! little: requests are encoded once, pipelined, and every reply is checked.
+//!
+//! A batch of 64 KiB is here as many single records as fit, handed to the socket together and
+//! acknowledged one by one, since that is how these systems take records; its latency counts until
+//! the last acknowledgement.
+#![allow(clippy::disallowed_methods)]
+
+mod driver;
+mod load;
+mod nats;
+mod redis;
+mod wire;
+
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum};
+use levada_load::{Asked, Figures};
+
+#[derive(Parser)]
+#[command(
+    name = "levada-peers",
+    about = "The load of `levada bench` for other protocols"
+)]
+struct Arguments {
+    #[arg(value_enum)]
+    system: System,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum System {
+    /// NATS JetStream: a stream in files for each topic
+    Nats,
+    /// Redis: a stream for each topic
+    Redis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Produce,
+    Consume,
+    Latency,
+}
+
+/// As those of `levada bench`.
+#[derive(clap::Args, Clone)]
+pub struct LoadArgs {
+    #[arg(value_enum)]
+    kind: Kind,
+    /// host:port
+    #[arg(long)]
+    broker: String,
+    #[arg(long)]
+    topic: String,
+    /// Bytes of each record's value
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1024 * 1024))]
+    size: u32,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Batches under way
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    in_flight: u32,
+    /// Records in a batch [default: what fits 64 KiB; one with --rate]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    batch: Option<u32>,
+    /// Records a second; as fast as possible if not given
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    rate: Option<u64>,
+}
+
+/// As in `levada bench`: what a busy producer sends, with each record's share of Kafka's framing.
+const BATCH_BYTES_DEFAULT: u32 = 64 * 1024;
+const RECORD_OVERHEAD_BYTES: u32 = 12;
+
+impl LoadArgs {
+    fn batch_records(&self) -> u32 {
+        self.batch.unwrap_or_else(|| match self.rate {
+            Some(_) => 1,
+            None => (BATCH_BYTES_DEFAULT / (self.size + RECORD_OVERHEAD_BYTES)).max(1),
+        })
+    }
+}
+
+fn main() -> Result<()> {
+    let Arguments { system, load } = Arguments::parse();
+    match system {
+        System::Nats => run::<nats::Nats>(&load),
+        System::Redis => run::<redis::Redis>(&load),
+    }
+}
+
+/// Runs the load and prints its figures as JSON.
+fn run<D: driver::Driver>(args: &LoadArgs) -> Result<()> {
+    let mut figures = match args.kind {
+        Kind::Produce => load::produce::<D>(args)?,
+        Kind::Consume => load::consume::<D>(args)?,
+        Kind::Latency => load::latency::<D>(args)?,
+    };
+    describe(&mut figures, args);
+    println!("{}", serde_json::to_string(&figures)?);
+    match &figures.first_error {
+        _ if figures.verified => Ok(()),
+        Some(first) => bail!("{} wrong answers, the first: {first}", figures.errors),
+        None => bail!("not all records were done"),
+    }
+}
+
+fn describe(figures: &mut Figures, args: &LoadArgs) {
+    figures.describe(Asked {
+        topic: args.topic.clone(),
+        batch: args.batch_records(),
+        partitions: 1,
+        connections: 1,
+        in_flight: args.in_flight,
+        rate: args.rate,
+    });
+}
