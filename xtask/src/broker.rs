@@ -30,6 +30,15 @@ pub struct Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        // A script that started the server does not take it along.
+        let below = process::tree(self.child.id()).unwrap_or_default();
+        if let [_, children @ ..] = &below[..]
+            && !children.is_empty()
+        {
+            let mut kill = process::command("kill");
+            kill.arg("-KILL").args(children.iter().map(u32::to_string));
+            kill.stderr(Stdio::null()).status().ok();
+        }
         self.child.kill().ok();
         self.child.wait().ok();
     }

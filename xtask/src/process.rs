@@ -1,6 +1,8 @@
 //! Child processes: run with a log line, with retries, line by line, or bounded in time.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -141,4 +143,43 @@ pub fn wait_bounded(child: &mut Child, limit: Duration) -> Result<Bounded> {
         }
         thread::sleep(CHILD_POLL);
     }
+}
+
+/// The process and all below it.
+///
+/// # Errors
+/// Where there is no process table as Linux has it.
+pub fn tree(root: u32) -> Result<Vec<u32>> {
+    let mut parents = BTreeMap::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_string_lossy().parse::<u32>();
+        let Ok(pid) = pid else { continue };
+        // One that has ended meanwhile is no child of anybody.
+        if let Ok(fields) = stat(pid) {
+            parents.insert(pid, fields.get(1).copied().unwrap_or(0.0) as u32);
+        }
+    }
+    let mut found = vec![root];
+    let mut at = 0;
+    while let Some(parent) = found.get(at).copied() {
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| **of == parent)
+                .map(|(pid, _)| *pid),
+        );
+        at += 1;
+    }
+    Ok(found)
+}
+
+/// The fields of /proc/PID/stat behind the name; the state, a letter, is 0.
+///
+/// # Errors
+/// When there is no such process.
+pub fn stat(pid: u32) -> Result<Vec<f64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = text.rsplit_once(')').context("unlike /proc/PID/stat")?;
+    let fields = fields.split_whitespace();
+    Ok(fields.map(|field| field.parse().unwrap_or(0.0)).collect())
 }

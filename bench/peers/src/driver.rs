@@ -10,6 +10,15 @@ pub type Place = u128;
 /// A record that was read: its place and its value.
 pub type Record<'a> = (Place, &'a [u8]);
 
+/// What an acknowledgement says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// How many records; none when the server only talked.
+    pub records: u32,
+    /// Where the last of them lies, if this protocol tells a writer.
+    pub place: Option<Place>,
+}
+
 /// One connection's protocol. Records are encoded once, as bytes that are sent many times.
 pub trait Driver: Sized {
     /// Shakes hands on a fresh connection.
@@ -18,11 +27,11 @@ pub trait Driver: Sized {
     /// When the server is not the one that was expected.
     fn open(wire: &mut Wire) -> Result<Self>;
 
-    /// Makes the topic unless it is there; returns how many records it holds.
+    /// Makes the topic unless it is there; returns how many records it holds, if that can be asked.
     ///
     /// # Errors
     /// When the server refuses.
-    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<u64>;
+    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<Option<u64>>;
 
     /// Starts to take acknowledgements on this connection.
     ///
@@ -30,15 +39,15 @@ pub trait Driver: Sized {
     /// When the server refuses.
     fn start_writing(&mut self, wire: &mut Wire) -> Result<()>;
 
-    /// The bytes that add one record.
-    fn encode(&self, topic: &str, value: &[u8]) -> Vec<u8>;
+    /// The bytes that add a batch: so many records of this value.
+    fn encode(&self, topic: &str, value: &[u8], records: u32) -> Vec<u8>;
 
-    /// The first acknowledgement in `bytes`: how many of them it takes, and the record's place.
-    /// None when it has not come whole.
+    /// The first acknowledgement in `bytes`, and how many of them it takes; None when it has not
+    /// come whole.
     ///
     /// # Errors
     /// When the record was refused, or the answer is none of this protocol.
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Option<Place>)>>;
+    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>>;
 
     /// Starts to read a topic, from its beginning or from what comes next.
     ///

@@ -48,8 +48,10 @@ pub fn produce<D: Driver>(args: &LoadArgs) -> Result<Figures> {
     let mut tally = write(&mut wire, &driver, args, &pace, clock)?;
     let span = clock.elapsed();
     let after = driver.topic(&mut wire, &args.topic)?;
-    let grown = after.saturating_sub(before);
-    if grown != tally.records {
+    let grown = after
+        .zip(before)
+        .map(|(after, before)| after.saturating_sub(before));
+    if let Some(grown) = grown.filter(|grown| *grown != tally.records) {
         let acknowledged = tally.records;
         tally.wrong(|| format!("the topic grew by {grown}, but {acknowledged} were acknowledged"));
     }
@@ -72,9 +74,9 @@ fn write<D: Driver>(
     clock: Instant,
 ) -> Result<Tally> {
     let batch = args.batch_records();
-    let record = driver.encode(&args.topic, &value(args.size));
-    let full = record.repeat(batch as usize);
     let rest = u32::try_from(args.count % u64::from(batch))?;
+    let encode = |records| driver.encode(&args.topic, &value(args.size), records);
+    let (full, smaller) = (encode(batch), encode(rest));
     let mut tally = Tally::default();
     let mut last: Option<Place> = None;
     let mut under_way: VecDeque<Sent> = VecDeque::new();
@@ -87,12 +89,11 @@ fn write<D: Driver>(
             if is_full || turn.due.is_some_and(|due| due > now) {
                 break;
             }
-            let records = if turn.is_last && rest > 0 {
-                rest
-            } else {
-                batch
+            let (records, bytes) = match turn.is_last && rest > 0 {
+                true => (rest, &smaller),
+                false => (batch, &full),
             };
-            wire.queue(&full[..record.len() * records as usize]);
+            wire.queue(bytes);
             under_way.push_back(Sent {
                 since: turn.due.unwrap_or(now),
                 unacknowledged: records,
@@ -126,23 +127,29 @@ fn take_acknowledgements<D: Driver>(
     now: Duration,
     tally: &mut Tally,
 ) -> Result<()> {
-    while let Some((taken, place)) = driver.acknowledged(wire.received())? {
+    while let Some((taken, acknowledged)) = driver.acknowledged(wire.received())? {
         wire.consume(taken);
-        let Some(place) = place else { continue };
-        if last.is_some_and(|last| !D::follows(last, place)) {
-            tally.wrong(|| format!("a record was put at {place} after {last:?}"));
+        if let Some(place) = acknowledged.place {
+            if last.is_some_and(|last| !D::follows(last, place)) {
+                tally.wrong(|| format!("a record was put at {place} after {last:?}"));
+            }
+            *last = Some(place);
         }
-        *last = Some(place);
-        tally.records += 1;
-        let Some(first) = under_way.front_mut() else {
-            tally.wrong(|| format!("{place} is acknowledged, and nothing was sent"));
-            continue;
-        };
-        first.unacknowledged -= 1;
-        if first.unacknowledged == 0 {
-            tally.note(now.saturating_sub(first.since));
-            tally.requests += 1;
-            under_way.pop_front();
+        tally.records += u64::from(acknowledged.records);
+        let mut left = acknowledged.records;
+        while left > 0 {
+            let Some(first) = under_way.front_mut() else {
+                tally.wrong(|| format!("{left} records are acknowledged, and none was sent"));
+                break;
+            };
+            let of_first = left.min(first.unacknowledged);
+            first.unacknowledged -= of_first;
+            left -= of_first;
+            if first.unacknowledged == 0 {
+                tally.note(now.saturating_sub(first.since));
+                tally.requests += 1;
+                under_way.pop_front();
+            }
         }
     }
     Ok(())

@@ -2,14 +2,15 @@
 //! core (`levada-load`), the same kinds of load and the same arguments, with drivers that cost as
 //! little: requests are encoded once, pipelined, and every reply is checked.
 //!
-//! A batch of 64 KiB is here as many single records as fit, handed to the socket together and
-//! acknowledged one by one, since that is how these systems take records; its latency counts until
-//! the last acknowledgement.
+//! A batch of 64 KiB is here as many records as fit, handed to the socket together in the way that
+//! the system takes them, mostly one by one; its latency counts until the last of them is
+//! acknowledged.
 #![allow(clippy::disallowed_methods)]
 
 mod driver;
 mod load;
 mod nats;
+mod rabbit;
 mod redis;
 mod wire;
 
@@ -35,6 +36,8 @@ enum System {
     Nats,
     /// Redis: a stream for each topic
     Redis,
+    /// RabbitMQ: a stream for each topic, over the stream protocol
+    Rabbit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +91,7 @@ fn main() -> Result<()> {
     match system {
         System::Nats => run::<nats::Nats>(&load),
         System::Redis => run::<redis::Redis>(&load),
+        System::Rabbit => run::<rabbit::Rabbit>(&load),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::driver::{Driver, Place, Record};
+use crate::driver::{Acknowledged, Driver, Place, Record};
 use crate::wire::{Wire, line, number};
 
 /// Records of one pull; the next one is asked for when so few are under way.
@@ -75,14 +75,15 @@ impl Driver for Nats {
         })
     }
 
-    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<u64> {
+    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<Option<u64>> {
         let subject = format!("$JS.API.STREAM.CREATE.{topic}");
         let config = format!(
             "{{\"name\":\"{topic}\",\"subjects\":[\"{topic}\"],\"storage\":\"file\",\
              \"retention\":\"limits\",\"discard\":\"old\",\"num_replicas\":1}}"
         );
         let answer = self.request(wire, &subject, &config)?;
-        number(after(&answer, b"\"messages\":").context("a stream tells its messages")?)
+        let messages = after(&answer, b"\"messages\":").context("a stream tells its messages")?;
+        Ok(Some(number(messages)?))
     }
 
     fn start_writing(&mut self, wire: &mut Wire) -> Result<()> {
@@ -90,11 +91,11 @@ impl Driver for Nats {
         Ok(())
     }
 
-    fn encode(&self, topic: &str, value: &[u8]) -> Vec<u8> {
-        publish(topic, &format!("{}.ack", self.inbox), value)
+    fn encode(&self, topic: &str, value: &[u8], records: u32) -> Vec<u8> {
+        publish(topic, &format!("{}.ack", self.inbox), value).repeat(records as usize)
     }
 
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Option<Place>)>> {
+    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
         let Some((taken, said)) = said(bytes)? else {
             return Ok(None);
         };
@@ -107,7 +108,8 @@ impl Driver for Nats {
             Said::Status(status) => bail!("refused: {}", String::from_utf8_lossy(status)),
             Said::Other => None,
         };
-        Ok(Some((taken, place)))
+        let records = u32::from(place.is_some());
+        Ok(Some((taken, Acknowledged { records, place })))
     }
 
     fn start_reading(&mut self, wire: &mut Wire, topic: &str, from_start: bool) -> Result<()> {
@@ -285,7 +287,12 @@ mod tests {
             under_way: 0,
         };
         let good = b"MSG i 2 26\r\n{\"stream\":\"t\", \"seq\":1234}\r\n";
-        assert_eq!(nats.acknowledged(good)?, Some((good.len(), Some(1234))));
+        let found = nats.acknowledged(good)?;
+        let place = Some(1234);
+        assert_eq!(
+            found,
+            Some((good.len(), Acknowledged { records: 1, place }))
+        );
         let bad = b"MSG i 2 22\r\n{\"error\":{\"code\":503}}\r\n";
         let words = nats.acknowledged(bad).expect_err("refused").to_string();
         assert!(words.contains("503"), "{words}");

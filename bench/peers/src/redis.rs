@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::driver::{Driver, Place, Record};
+use crate::driver::{Acknowledged, Driver, Place, Record};
 use crate::wire::{Wire, line, number};
 
 /// Most entries of one XREAD: about a MiB of records of 1 KiB.
@@ -25,14 +25,14 @@ impl Driver for Redis {
         Ok(Self::default())
     }
 
-    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<u64> {
+    fn topic(&mut self, wire: &mut Wire, topic: &str) -> Result<Option<u64>> {
         wire.queue(&command(&[b"XLEN", topic.as_bytes()]));
         wire.answer(|bytes| {
             let Some((taken, line)) = line(bytes)? else {
                 return Ok(None);
             };
             let length = line.strip_prefix(b":").context("no answer to XLEN")?;
-            Ok(Some((taken, number(length)?)))
+            Ok(Some((taken, Some(number(length)?))))
         })
     }
 
@@ -40,16 +40,17 @@ impl Driver for Redis {
         Ok(())
     }
 
-    fn encode(&self, topic: &str, value: &[u8]) -> Vec<u8> {
-        command(&[b"XADD", topic.as_bytes(), b"*", b"v", value])
+    fn encode(&self, topic: &str, value: &[u8], records: u32) -> Vec<u8> {
+        command(&[b"XADD", topic.as_bytes(), b"*", b"v", value]).repeat(records as usize)
     }
 
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Option<Place>)>> {
+    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
         let mut parser = Parser { bytes, at: 0 };
-        match parser.bulk()? {
-            Some(id) => Ok(Some((parser.at, Some(place(id)?)))),
-            None => Ok(None),
-        }
+        let Some(id) = parser.bulk()? else {
+            return Ok(None);
+        };
+        let place = Some(place(id)?);
+        Ok(Some((parser.at, Acknowledged { records: 1, place })))
     }
 
     fn start_reading(&mut self, _: &mut Wire, topic: &str, from_start: bool) -> Result<()> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::rows::Load;
 use super::systems::{System, binary};
 use crate::broker::{Broker, levada_binary};
-use crate::process;
+use crate::process::{self, stat, tree};
 
 /// Values of one row and system by metric, one of each round.
 pub type Samples = BTreeMap<&'static str, Vec<f64>>;
@@ -109,39 +109,6 @@ pub fn drive(system: &System, server: &Broker, topic: &str, load: &Load) -> Resu
 struct Used {
     cpu_s: f64,
     written_bytes: f64,
-}
-
-/// The process and all below it.
-fn tree(root: u32) -> Result<Vec<u32>> {
-    let mut parents = BTreeMap::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let pid = entry.file_name().to_string_lossy().parse::<u32>();
-        let Ok(pid) = pid else { continue };
-        // One that has ended meanwhile is no child of anybody.
-        if let Ok(fields) = stat(pid) {
-            parents.insert(pid, fields.get(1).copied().unwrap_or(0.0) as u32);
-        }
-    }
-    let mut found = vec![root];
-    let mut at = 0;
-    while let Some(parent) = found.get(at).copied() {
-        found.extend(
-            parents
-                .iter()
-                .filter(|(_, of)| **of == parent)
-                .map(|(pid, _)| *pid),
-        );
-        at += 1;
-    }
-    Ok(found)
-}
-
-/// The fields of /proc/PID/stat behind the name; the state, a letter, is 0.
-fn stat(pid: u32) -> Result<Vec<f64>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = text.rsplit_once(')').context("unlike /proc/PID/stat")?;
-    let fields = fields.split_whitespace();
-    Ok(fields.map(|field| field.parse().unwrap_or(0.0)).collect())
 }
 
 /// User and system time, own and of children that ended, and bytes that went to storage.

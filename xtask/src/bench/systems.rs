@@ -32,6 +32,7 @@ enum Server {
     Nats(&'static str),
     /// The value of `appendfsync`.
     Redis(&'static str),
+    Rabbit,
 }
 
 pub struct System {
@@ -134,6 +135,17 @@ pub static SYSTEMS: &[System] = &[
         note: "the same with a sync before each round of replies",
         server: Server::Redis("always"),
     },
+    System {
+        key: "rabbitmq-stream",
+        name: "RabbitMQ stream",
+        role: Role::Peer,
+        is_synced: false,
+        divisor: 1,
+        note: "Debian's, over the stream protocol, default settings: acknowledged from the page \
+               cache. A batch is one publish frame of that many records; the reader has credit of \
+               16 chunks",
+        server: Server::Rabbit,
+    },
 ];
 
 /// Systems of the issue that are not measured: what a try at them came to.
@@ -141,6 +153,18 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
     (
         "klite",
         "the Go module proxy does not serve github.com/klaudworks/klite/cmd/klite",
+    ),
+    (
+        "RabbitMQ quorum queues",
+        "they need an AMQP driver with the measuring core, which is not written",
+    ),
+    (
+        "Tansu",
+        "its crate resolves, and its build did not end within half an hour beside other work",
+    ),
+    (
+        "Apache BookKeeper",
+        "its jars can be had; it needs ZooKeeper beside it and a driver that is not written",
     ),
     (
         "Redpanda",
@@ -166,6 +190,10 @@ impl System {
                 build("levada-peers")?;
                 toolchain::debian("redis-server", "redis-server")
             }
+            Server::Rabbit => {
+                build("levada-peers")?;
+                toolchain::debian("rabbitmq-server", "rabbitmq-server")
+            }
         }
     }
 
@@ -175,6 +203,7 @@ impl System {
             Server::Levada | Server::Floor(_) | Server::Kafka(_) => None,
             Server::Nats(_) => Some("nats"),
             Server::Redis(_) => Some("redis"),
+            Server::Rabbit => Some("rabbit"),
         }
     }
 
@@ -193,6 +222,7 @@ impl System {
             Server::Kafka(properties) => Broker::start_kafka_for_load(folder, properties),
             Server::Nats(jetstream) => start_nats(folder, jetstream),
             Server::Redis(appendfsync) => start_redis(folder, appendfsync),
+            Server::Rabbit => start_rabbit(folder),
             Server::Floor(path) => {
                 let data = folder.join("data");
                 let mut floor = process::command(binary("levada-floor"));
@@ -229,6 +259,40 @@ fn start_redis(folder: &Path, appendfsync: &str) -> Result<Broker> {
     redis.args(["--appendonly", "yes", "--appendfsync", appendfsync]);
     redis.arg("--dir").arg(&data);
     Broker::start_program(redis, folder, |_| accepting(&address))
+}
+
+/// The port mapper that Erlang needs, as a child that ends with the server, then the server; not
+/// Debian's wrapper, which would change the user.
+const RABBIT: &str = "epmd -port \"$ERL_EPMD_PORT\" & exec /usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// A node of its own: nothing of it lies outside `folder`.
+fn start_rabbit(folder: &Path) -> Result<Broker> {
+    fs::create_dir_all(folder)?;
+    let (amqp, stream) = (free_address()?, free_address()?);
+    let port = || -> Result<String> {
+        let address = free_address()?;
+        Ok(address.rsplit(':').next().unwrap_or_default().to_owned())
+    };
+    let config = folder.join("rabbitmq.conf");
+    let text = format!("listeners.tcp.1 = {amqp}\nstream.listeners.tcp.1 = {stream}\n");
+    fs::write(&config, text)?;
+    let plugins = folder.join("plugins");
+    fs::write(&plugins, "[rabbitmq_stream].\n")?;
+    let mut rabbit = process::command("sh");
+    rabbit.args(["-c", RABBIT]);
+    rabbit
+        .env("HOME", folder)
+        .env("RABBITMQ_NODENAME", "levada@localhost");
+    rabbit.env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
+    rabbit.env("RABBITMQ_CONFIG_FILE", &config);
+    rabbit.env("RABBITMQ_ENABLED_PLUGINS_FILE", &plugins);
+    rabbit.env("RABBITMQ_MNESIA_BASE", folder.join("data"));
+    rabbit.env("RABBITMQ_LOG_BASE", folder.join("log"));
+    rabbit.env("RABBITMQ_DIST_PORT", port()?);
+    rabbit
+        .env("ERL_EPMD_PORT", port()?)
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1");
+    Broker::start_program(rabbit, folder, |_| accepting(&stream))
 }
 
 /// The release binary of one of our packages that has the same name.
