@@ -282,6 +282,9 @@ fn describe_machine() -> Vec<(&'static str, String)> {
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let git = |arguments: &[&str]| process::output(process::command("git").args(arguments));
+    // Behind the name, the 17th field.
+    let niceness = process::stat(std::process::id()).unwrap_or_default();
+    let niceness = niceness.get(16).copied().unwrap_or_default();
     let load = read("/proc/loadavg");
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
     vec![
@@ -293,6 +296,7 @@ fn describe_machine() -> Vec<(&'static str, String)> {
             read("/proc/sys/kernel/osrelease").trim().to_owned(),
         ),
         ("load average before the run", load.join(" ")),
+        ("niceness of servers and generators", niceness.to_string()),
         (
             "commit",
             git(&["describe", "--always", "--dirty"]).unwrap_or_default(),
