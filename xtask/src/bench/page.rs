@@ -40,6 +40,11 @@ fn is_measured(results: &Results, row: &Row) -> bool {
     results.samples.keys().any(|(key, _)| *key == row.key)
 }
 
+/// More of a core than a system's own background work.
+const BUSY_PERCENT_MIN: f64 = 20.0;
+const BUSY: &str = ": so much that it changed from turn to turn, and the figures with it. They show \
+                    that everything runs and is right; run it on a quiet machine for the rest";
+
 fn head(page: &mut String, results: &Results) -> Result<()> {
     let Results {
         command, rounds, ..
@@ -47,16 +52,16 @@ fn head(page: &mut String, results: &Results) -> Result<()> {
     write!(
         page,
         "# Figures\n\nMade by `{command}`; do not edit. Client and server share one machine; the \
-         systems run in turns, each turn on a fresh folder; medians of {rounds} rounds. Every answer is \
+         systems run in turns, each turn on a fresh folder; medians over the rounds ({rounds}). Every answer is \
          checked: each acknowledgement's place, and what is read against what was written. MB and GB \
          are 10^6 and 10^9 bytes of values.\n"
     )?;
     if let Some(others) = results.others() {
         write!(
             page,
-            "\nOther work on the machine took {} % of a core meanwhile (median of the rows): figures \
-             of one run can be held against each other, those of two runs only as ratios.\n",
-            show(Some(others))
+            "\nOther work on the machine took {} % of a core meanwhile (median of the rows){}.\n",
+            show(Some(others)),
+            if others > BUSY_PERCENT_MIN { BUSY } else { "" },
         )?;
     }
     Ok(())
