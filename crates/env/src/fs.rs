@@ -150,6 +150,13 @@ pub trait File: Send + Sync {
         Ok(())
     }
 
+    /// Fills all of `buf` from `offset` if the system has it in memory. False when a disk would have
+    /// to be waited for, when this cannot be told, and when it failed: then [`File::read_exact_at`]
+    /// is asked, and what `buf` holds is of no use.
+    fn read_cached_at(&self, _buf: &mut [u8], _offset: u64) -> bool {
+        false
+    }
+
     /// Writes all of `bytes` at `offset`. After an error any part of it may be there.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 

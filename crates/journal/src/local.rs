@@ -53,7 +53,16 @@ impl Journal for LocalJournal {
     fn read(&self, extent: Extent) -> PortFuture<'_, Bytes> {
         let wal = self.wal.clone();
         Box::pin(async move {
-            let read = move || wal.read(extent.segment, extent.position, extent.length);
+            let Extent {
+                segment,
+                position,
+                length,
+            } = extent;
+            // Two changes of thread cost more than reading what is in memory.
+            if let Some(bytes) = wal.read_cached(segment, position, length) {
+                return Ok(bytes);
+            }
+            let read = move || wal.read(segment, position, length);
             self.env.blocking(read).await.map_err(PortError::from)
         })
     }

@@ -160,15 +160,7 @@ impl Files {
     /// Bytes of a file as they are stored. They are not checked here: what a frame holds is only
     /// known to whoever wrote it, and a flipped bit in it must not cost the rest of the frame.
     pub(crate) fn read(&self, start: u64, offset: u64, bytes: usize) -> Result<Bytes, WalError> {
-        let held = {
-            let table = self.table.lock();
-            let entry = table.entries.get(&start);
-            entry.ok_or(WalError::NoSuchFile(start))?.bytes
-        };
-        if offset.saturating_add(bytes as u64) > held {
-            let reason = format!("the file holds {held} bytes");
-            return Err(self.corrupt(start, offset, bytes, reason));
-        }
+        self.check_held(start, offset, bytes)?;
         let handle = self.handle(start)?;
         let mut buffer = BytesMut::zeroed(bytes);
         match handle.read_exact_at(&mut buffer, offset) {
@@ -179,6 +171,39 @@ impl Files {
             }
             Err(error) => Err(io_error("read", &self.path(start))(error)),
         }
+    }
+
+    /// The same without waiting for anything: `None` when the bytes are not in memory, the file is
+    /// not open, or something is wrong with the request.
+    pub(crate) fn read_cached(&self, start: u64, offset: u64, bytes: usize) -> Option<Bytes> {
+        self.check_held(start, offset, bytes).ok()?;
+        let handle = self.open_handle(start)?;
+        let mut buffer = BytesMut::zeroed(bytes);
+        handle
+            .read_cached_at(&mut buffer, offset)
+            .then(|| buffer.freeze())
+    }
+
+    fn open_handle(&self, start: u64) -> Option<Arc<dyn File>> {
+        let mut table = self.table.lock();
+        table.uses += 1;
+        let uses = table.uses;
+        let entry = table.entries.get_mut(&start)?;
+        entry.used = uses;
+        entry.handle.clone()
+    }
+
+    fn check_held(&self, start: u64, offset: u64, bytes: usize) -> Result<(), WalError> {
+        let held = {
+            let table = self.table.lock();
+            let entry = table.entries.get(&start);
+            entry.ok_or(WalError::NoSuchFile(start))?.bytes
+        };
+        if offset.saturating_add(bytes as u64) > held {
+            let reason = format!("the file holds {held} bytes");
+            return Err(self.corrupt(start, offset, bytes, reason));
+        }
+        Ok(())
     }
 
     /// Cuts off what was prepared of a file beyond `bytes` and not written.

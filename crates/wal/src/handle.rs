@@ -210,6 +210,13 @@ impl Wal {
         self.inner.files.read(file.0, offset, bytes as usize)
     }
 
+    /// The same when the bytes are in memory, else `None`. Does not block.
+    #[must_use]
+    pub fn read_cached(&self, file: SegmentId, offset: u64, bytes: u32) -> Option<Bytes> {
+        let files = &self.inner.files;
+        files.read_cached(file.0, offset, bytes as usize)
+    }
+
     /// Calls `each` with the commands after `after` that are safe now, in order. Blocks.
     ///
     /// # Errors
