@@ -76,6 +76,7 @@ impl Topic {
         check(answer.error_code, None, || format!("topic '{name}'"))?;
         let mut partitions: Vec<Partition> = answer
             .partitions
+            .rows()
             .iter()
             .map(|partition| Partition {
                 index: partition.partition_index,

@@ -9,6 +9,7 @@
 //! memory only for elements that the bytes really hold.
 
 mod api;
+mod array;
 mod error_code;
 mod field;
 pub mod header;
@@ -22,6 +23,7 @@ mod types;
 mod writer;
 
 pub use api::ApiKey;
+pub use array::Array;
 pub use error_code::ErrorCode;
 pub use message::{Message, Request};
 pub use reader::{Reader, STRING_BYTES_MAX, WireError};

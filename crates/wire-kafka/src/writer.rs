@@ -46,6 +46,11 @@ impl Writer {
         self.small.len() + self.large_bytes
     }
 
+    /// Takes room for so many more small bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.small.reserve(bytes);
+    }
+
     /// Whether nothing has been written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

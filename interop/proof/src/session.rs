@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use levada_wire_kafka::messages::*;
-use levada_wire_kafka::{Request, Uuid};
+use levada_wire_kafka::{Array, Request, Uuid};
 
 use crate::batch;
 use crate::connection::Connection;
@@ -189,9 +189,9 @@ impl Comparable for MetadataResponse {
         sorted.topics.retain(|topic| !topic.is_internal);
         sorted.topics.sort_by(|a, b| a.name.cmp(&b.name));
         for topic in &mut sorted.topics {
-            topic
-                .partitions
-                .sort_by_key(|partition| partition.partition_index);
+            let mut partitions = topic.partitions.rows().into_owned();
+            partitions.sort_by_key(|partition| partition.partition_index);
+            topic.partitions = Array::Rows(partitions);
         }
         format!("{sorted:?}")
     }
@@ -214,7 +214,7 @@ impl Comparable for CreateTopicsResponse {
         sorted.topics.sort_by(|a, b| a.name.cmp(&b.name));
         for topic in &mut sorted.topics {
             // Which configs there are is the business of DescribeConfigs.
-            topic.configs = topic.configs.as_ref().map(|_| Vec::new());
+            topic.configs = topic.configs.as_ref().map(|_| Array::default());
         }
         format!("{sorted:?}")
     }

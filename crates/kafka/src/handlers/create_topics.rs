@@ -2,14 +2,15 @@
 //! "the default", and a manual assignment can only name that node.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
 use futures_util::future::join_all;
-use levada_engine::{NewTopic, TopicInfo, TopicRef};
+use levada_engine::{NewTopic, TopicInfo, TopicSetting};
 use levada_wire_kafka::messages::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
 };
-use levada_wire_kafka::{ErrorCode, KStr};
+use levada_wire_kafka::{Array, ErrorCode, KStr};
 
 use super::configs::{self, Source};
 use crate::NODE_ID;
@@ -143,7 +144,7 @@ fn answer(call: &Call, name: KStr, result: Result<TopicInfo, Refusal>) -> Creata
             error_message: None,
             num_partitions: i32::try_from(info.partitions).unwrap_or(i32::MAX),
             replication_factor: NODE_ID as i16,
-            configs: (call.version() >= CONFIGS_FROM).then(|| settings(call, &info)),
+            configs: (call.version() >= CONFIGS_FROM).then(|| settings(&info)),
             ..Default::default()
         },
         Err(refusal) => CreatableTopicResult {
@@ -155,16 +156,25 @@ fn answer(call: &Call, name: KStr, result: Result<TopicInfo, Refusal>) -> Creata
     }
 }
 
+/// Those of every topic that has none of its own: one list for all of them.
+static DEFAULTS: LazyLock<Arc<[CreatableTopicConfigs]>> =
+    LazyLock::new(|| configs::would_be(&[]).into_iter().map(field).collect());
+
 /// The settings as they act; of a topic that was only checked, what they would be.
-fn settings(call: &Call, info: &TopicInfo) -> Vec<CreatableTopicConfigs> {
-    let made = call.engine().topic_configs(&TopicRef::Id(info.id));
-    let settings = made.unwrap_or_else(|_| configs::would_be(info));
-    let field = |setting: levada_engine::TopicSetting| CreatableTopicConfigs {
+fn settings(info: &TopicInfo) -> Array<CreatableTopicConfigs> {
+    if info.configs.is_empty() {
+        return Array::Shared(Arc::clone(&DEFAULTS));
+    }
+    let settings = configs::would_be(&info.configs);
+    Array::Rows(settings.into_iter().map(field).collect())
+}
+
+fn field(setting: TopicSetting) -> CreatableTopicConfigs {
+    CreatableTopicConfigs {
         name: KStr::from_static(setting.definition.name),
         config_source: Source::of(setting.source).code(),
         value: Some(KStr::from(setting.value)),
         read_only: false,
         is_sensitive: false,
-    };
-    settings.into_iter().map(field).collect()
+    }
 }

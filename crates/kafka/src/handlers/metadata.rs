@@ -9,7 +9,7 @@ use levada_wire_kafka::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
 };
-use levada_wire_kafka::{ErrorCode, KStr, Uuid};
+use levada_wire_kafka::{Array, ErrorCode, KStr, Uuid};
 
 use crate::NODE_ID;
 use crate::call::Call;
@@ -150,9 +150,10 @@ fn missing(call: &Call, asked: MetadataRequestTopic, error: ErrorCode) -> Metada
 
 fn found(topic: TopicInfo, operations: i32) -> MetadataResponseTopic {
     let topic_id: Uuid = wire_id(topic.id);
-    let partition = |index: u32| MetadataResponsePartition {
+    // All partitions are alike: a million of them are not to lie in memory beside their answer.
+    let partition = MetadataResponsePartition {
         error_code: ErrorCode::None.code(),
-        partition_index: index as i32,
+        partition_index: 0,
         leader_id: NODE_ID,
         leader_epoch: Epoch::ONLY.0,
         replica_nodes: vec![NODE_ID],
@@ -164,7 +165,11 @@ fn found(topic: TopicInfo, operations: i32) -> MetadataResponseTopic {
         name: Some(KStr::from(topic.name)),
         topic_id,
         is_internal: false,
-        partitions: (0..topic.partitions).map(partition).collect(),
+        partitions: Array::Numbered {
+            row: Box::new(partition),
+            count: topic.partitions,
+            number: |partition, index| partition.partition_index = index as i32,
+        },
         topic_authorized_operations: operations,
     }
 }

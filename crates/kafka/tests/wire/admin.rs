@@ -41,7 +41,12 @@ async fn topics_are_created_grown_and_deleted_in_every_version() {
         if version >= 5 {
             assert_eq!((made.num_partitions, made.replication_factor), (2, 1));
             let configs = made.configs.as_ref().unwrap();
-            assert!(configs.iter().any(|config| config.name == "retention.ms"));
+            assert!(
+                configs
+                    .rows()
+                    .iter()
+                    .any(|config| config.name == "retention.ms")
+            );
         }
         let again = client.call(&create(vec![topic(&name, 2)]), version).await;
         let exists = ErrorCode::TopicAlreadyExists.code();

@@ -12,7 +12,8 @@ async fn what_is_produced_is_fetched_from_its_offset() {
     let mut client = service.connect().await;
     let answer = client.call(&metadata(&["flights"]), 9).await;
     assert_eq!(answer.topics[0].error_code, 0);
-    assert_eq!(answer.topics[0].partitions[0].leader_id, NODE_ID);
+    let partitions = answer.topics[0].partitions.rows();
+    assert_eq!(partitions[0].leader_id, NODE_ID);
     assert_eq!(answer.brokers[0].host, "127.0.0.1");
     assert_eq!(answer.brokers[0].port, i32::from(service.address.port()));
 

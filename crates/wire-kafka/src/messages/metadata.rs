@@ -1,5 +1,6 @@
 //! Where topics and brokers are.
 
+use crate::array::Array;
 use crate::table::message;
 use crate::types::{KStr, Uuid};
 
@@ -36,12 +37,12 @@ message! {
     }
 
     part MetadataResponseTopic {
-        error_code:                  i16,                            0..;
-        name:                        Option<KStr>,                   0.., null 12.., default Some(KStr::new());
-        topic_id:                    Uuid,                           10..;
-        is_internal:                 bool,                           1..;
-        partitions:                  Vec<MetadataResponsePartition>, 0..;
-        topic_authorized_operations: i32,                            8.., default -2147483648;
+        error_code:                  i16,                              0..;
+        name:                        Option<KStr>,                     0.., null 12.., default Some(KStr::new());
+        topic_id:                    Uuid,                             10..;
+        is_internal:                 bool,                             1..;
+        partitions:                  Array<MetadataResponsePartition>, 0..;
+        topic_authorized_operations: i32,                              8.., default -2147483648;
     }
 
     part MetadataResponsePartition {

@@ -1,5 +1,6 @@
 //! Creating, growing and deleting topics.
 
+use crate::array::Array;
 use crate::table::message;
 use crate::types::{KStr, Uuid};
 
@@ -36,14 +37,14 @@ message! {
     }
 
     part CreatableTopicResult {
-        name:                    KStr,                               0..;
-        topic_id:                Uuid,                               7..;
-        error_code:              i16,                                0..;
-        error_message:           Option<KStr>,                       0.., default Some(KStr::new());
-        topic_config_error_code: i16,                                5.., tag 0;
-        num_partitions:          i32,                                5.., default -1;
-        replication_factor:      i16,                                5.., default -1;
-        configs:                 Option<Vec<CreatableTopicConfigs>>, 5.., default Some(Vec::new());
+        name:                    KStr,                                 0..;
+        topic_id:                Uuid,                                 7..;
+        error_code:              i16,                                  0..;
+        error_message:           Option<KStr>,                         0.., default Some(KStr::new());
+        topic_config_error_code: i16,                                  5.., tag 0;
+        num_partitions:          i32,                                  5.., default -1;
+        replication_factor:      i16,                                  5.., default -1;
+        configs:                 Option<Array<CreatableTopicConfigs>>, 5.., default Some(Array::default());
     }
 
     part CreatableTopicConfigs {

@@ -5,7 +5,7 @@ pub mod broker;
 pub mod describe;
 
 use levada_engine::topic_config::{DEFINITIONS, Kind};
-use levada_engine::{SettingSource, TopicInfo, TopicSetting};
+use levada_engine::{SettingSource, TopicSetting};
 
 /// Kafka's `ConfigResource.Type`.
 pub const TOPIC: i8 = 2;
@@ -45,13 +45,10 @@ pub fn type_code(kind: &Kind) -> i8 {
     }
 }
 
-/// The settings that a topic would have.
-pub fn would_be(info: &TopicInfo) -> Vec<TopicSetting> {
+/// The settings of a topic that has these of its own.
+pub fn would_be(configs: &[(String, String)]) -> Vec<TopicSetting> {
     let setting = |definition: &'static levada_engine::Definition| {
-        let own = info
-            .configs
-            .iter()
-            .find(|(name, _)| name == definition.name);
+        let own = configs.iter().find(|(name, _)| name == definition.name);
         TopicSetting {
             definition,
             value: own

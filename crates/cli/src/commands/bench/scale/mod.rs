@@ -28,6 +28,9 @@ use crate::remote::connect;
 const PRODUCE_BY_NAME_MAX: i16 = 12;
 const COMMIT_BY_NAME_MAX: i16 = 9;
 
+/// Partitions that the default number of questions for one topic is answered with, at most.
+const QUESTION_PARTITIONS: u64 = 1_000_000;
+
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
@@ -54,7 +57,7 @@ pub struct ScaleArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     partitions: u32,
     /// Batches, groups or questions for one topic in all [default: one for each partition, 100,000
-    /// groups, 1,000 questions]
+    /// groups, 10 to 1,000 questions]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Bytes of each record's value
@@ -114,7 +117,9 @@ pub async fn run(args: ScaleArgs, context: Context) -> CliResult {
             let version = connection
                 .version::<levada_wire_kafka::messages::MetadataRequest>()?
                 .min(metadata::VERSION_MAX);
-            let questions = args.count.unwrap_or(1000);
+            // An answer about one topic tells all its partitions.
+            let default = (QUESTION_PARTITIONS / u64::from(args.partitions)).clamp(10, 1000);
+            let questions = args.count.unwrap_or(default);
             metadata::run(&args, &context, &address, version, questions).await
         }
     }
