@@ -13,7 +13,7 @@ use levada_wire_kafka::messages::{
     ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse, MetadataRequest,
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use levada_wire_kafka::{ApiKey, KStr, Message, Reader, Writer};
+use levada_wire_kafka::{ApiKey, Array, KStr, Message, Reader, Writer};
 
 use crate::chunk::CHUNK_BYTES;
 use crate::log::{Group, Log, Produce};
@@ -200,12 +200,12 @@ fn metadata(request: MetadataRequest, port: u16) -> MetadataResponse {
     let asked = request.topics.into_iter().flatten();
     let topics = asked.map(|topic| MetadataResponseTopic {
         name: topic.name,
-        partitions: vec![MetadataResponsePartition {
+        partitions: Array::Rows(vec![MetadataResponsePartition {
             leader_id: 1,
             replica_nodes: vec![1],
             isr_nodes: vec![1],
             ..Default::default()
-        }],
+        }]),
         ..Default::default()
     });
     MetadataResponse {

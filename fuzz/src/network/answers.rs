@@ -20,7 +20,7 @@ use levada_wire_kafka::messages::{
     ApiVersion, ApiVersionsResponse, Coordinator, FindCoordinatorResponse, MetadataResponse,
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use levada_wire_kafka::{ApiKey, Message, Reader, Writer};
+use levada_wire_kafka::{ApiKey, Array, Message, Reader, Writer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -221,10 +221,10 @@ fn metadata(address: SocketAddr) -> MetadataResponse {
         topics: vec![MetadataResponseTopic {
             name: Some(TOPIC.into()),
             topic_id: levada_wire_kafka::Uuid([7; 16]),
-            partitions: vec![MetadataResponsePartition {
+            partitions: Array::Rows(vec![MetadataResponsePartition {
                 leader_id: 1,
                 ..Default::default()
-            }],
+            }]),
             ..Default::default()
         }],
         ..Default::default()
