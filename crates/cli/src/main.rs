@@ -88,12 +88,17 @@ fn use_small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
+/// Threads for what blocks: reads of cold data, snapshots, files made and removed. More at once gain
+/// nothing on a disk, and each keeps some memory; what comes meanwhile waits its turn.
+const BLOCKING_THREADS_MAX: usize = 16;
+
 fn main() -> ExitCode {
     use_small_pages();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("levada")
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
     {
         Ok(runtime) => runtime,

@@ -1,6 +1,6 @@
 //! Segments in the embedded log: staging only appends, the commit's sync makes them durable.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use levada_env::{
     Env,
     port::{PortError, PortFuture, PortResult, Ticket, Urgency},
@@ -58,11 +58,13 @@ impl Journal for LocalJournal {
                 position,
                 length,
             } = extent;
+            let buffer = BytesMut::zeroed(length as usize);
             // Two changes of thread cost more than reading what is in memory.
-            if let Some(bytes) = wal.read_cached(segment, position, length) {
-                return Ok(bytes);
-            }
-            let read = move || wal.read(segment, position, length);
+            let buffer = match wal.read_cached(segment, position, buffer) {
+                Ok(bytes) => return Ok(bytes),
+                Err(buffer) => buffer,
+            };
+            let read = move || wal.read_into(segment, position, buffer);
             self.env.blocking(read).await.map_err(PortError::from)
         })
     }

@@ -159,10 +159,15 @@ impl Files {
 
     /// Bytes of a file as they are stored. They are not checked here: what a frame holds is only
     /// known to whoever wrote it, and a flipped bit in it must not cost the rest of the frame.
-    pub(crate) fn read(&self, start: u64, offset: u64, bytes: usize) -> Result<Bytes, WalError> {
+    pub(crate) fn read(
+        &self,
+        start: u64,
+        offset: u64,
+        mut buffer: BytesMut,
+    ) -> Result<Bytes, WalError> {
+        let bytes = buffer.len();
         self.check_held(start, offset, bytes)?;
         let handle = self.handle(start)?;
-        let mut buffer = BytesMut::zeroed(bytes);
         match handle.read_exact_at(&mut buffer, offset) {
             Ok(()) => Ok(buffer.freeze()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -173,15 +178,19 @@ impl Files {
         }
     }
 
-    /// The same without waiting for anything: `None` when the bytes are not in memory, the file is
-    /// not open, or something is wrong with the request.
-    pub(crate) fn read_cached(&self, start: u64, offset: u64, bytes: usize) -> Option<Bytes> {
-        self.check_held(start, offset, bytes).ok()?;
-        let handle = self.open_handle(start)?;
-        let mut buffer = BytesMut::zeroed(bytes);
-        handle
-            .read_cached_at(&mut buffer, offset)
-            .then(|| buffer.freeze())
+    /// The same without waiting for anything; gives the buffer back when the bytes are not in
+    /// memory, the file is not open, or something is wrong with the request.
+    pub(crate) fn read_cached(
+        &self,
+        start: u64,
+        offset: u64,
+        mut buffer: BytesMut,
+    ) -> Result<Bytes, BytesMut> {
+        let held = self.check_held(start, offset, buffer.len()).is_ok();
+        match self.open_handle(start).filter(|_| held) {
+            Some(handle) if handle.read_cached_at(&mut buffer, offset) => Ok(buffer.freeze()),
+            _ => Err(buffer),
+        }
     }
 
     fn open_handle(&self, start: u64) -> Option<Arc<dyn File>> {

@@ -1,5 +1,6 @@
 //! The handle that everybody above holds.
 
+mod read;
 mod room;
 
 use std::future::Future;
@@ -197,24 +198,6 @@ impl Wal {
     #[must_use]
     pub fn synced(&self) -> LogPosition {
         LogPosition(self.inner.shared.state.lock().durable)
-    }
-
-    /// `bytes` bytes at `offset` of a file. They are as stored; the checksum of the frame is not
-    /// looked at, because a part of a frame is read without the rest: **whoever reads has to check
-    /// what it got**. Blocks.
-    ///
-    /// # Errors
-    /// [`WalError::Corrupt`] when there are not so many bytes, or they are not safe yet;
-    /// [`WalError::NoSuchFile`]; [`WalError::Io`].
-    pub fn read(&self, file: SegmentId, offset: u64, bytes: u32) -> Result<Bytes, WalError> {
-        self.inner.files.read(file.0, offset, bytes as usize)
-    }
-
-    /// The same when the bytes are in memory, else `None`. Does not block.
-    #[must_use]
-    pub fn read_cached(&self, file: SegmentId, offset: u64, bytes: u32) -> Option<Bytes> {
-        let files = &self.inner.files;
-        files.read_cached(file.0, offset, bytes as usize)
     }
 
     /// Calls `each` with the commands after `after` that are safe now, in order. Blocks.

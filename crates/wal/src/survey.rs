@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use levada_env::Env;
 use levada_model::{LogPosition, SegmentId};
 
@@ -67,7 +67,7 @@ impl Survey {
     /// As there.
     pub fn read(&self, file: SegmentId, offset: u64, bytes: u32) -> Result<Bytes, WalError> {
         let reader = self.reader.as_ref().ok_or(WalError::NoSuchFile(file.0))?;
-        reader.read(file.0, offset, bytes as usize)
+        reader.read(file.0, offset, BytesMut::zeroed(bytes as usize))
     }
 }
 

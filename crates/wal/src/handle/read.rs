@@ -1,0 +1,47 @@
+//! Reading what is stored.
+
+use bytes::{Bytes, BytesMut};
+use levada_model::SegmentId;
+
+use super::Wal;
+use crate::error::WalError;
+
+impl Wal {
+    /// `bytes` bytes at `offset` of a file. They are as stored; the checksum of the frame is not
+    /// looked at, because a part of a frame is read without the rest: **whoever reads has to check
+    /// what it got**. Blocks.
+    ///
+    /// # Errors
+    /// [`WalError::Corrupt`] when there are not so many bytes, or they are not safe yet;
+    /// [`WalError::NoSuchFile`]; [`WalError::Io`].
+    pub fn read(&self, file: SegmentId, offset: u64, bytes: u32) -> Result<Bytes, WalError> {
+        self.read_into(file, offset, BytesMut::zeroed(bytes as usize))
+    }
+
+    /// The same into all of `buffer`: whoever frees it should be the one who made it, or the
+    /// allocator keeps memory for every thread that ever read.
+    ///
+    /// # Errors
+    /// As [`Wal::read`].
+    pub fn read_into(
+        &self,
+        file: SegmentId,
+        offset: u64,
+        buffer: BytesMut,
+    ) -> Result<Bytes, WalError> {
+        self.inner.files.read(file.0, offset, buffer)
+    }
+
+    /// The same when the bytes are in memory. Does not block.
+    ///
+    /// # Errors
+    /// The buffer, when they are not: then [`Wal::read_into`] says what there is.
+    pub fn read_cached(
+        &self,
+        file: SegmentId,
+        offset: u64,
+        buffer: BytesMut,
+    ) -> Result<Bytes, BytesMut> {
+        self.inner.files.read_cached(file.0, offset, buffer)
+    }
+}
