@@ -168,7 +168,7 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
     ),
     (
         "Redpanda",
-        "no package registry that this project reaches has its server",
+        "Debian's packages have no server of it; nothing else was tried",
     ),
 ];
 
