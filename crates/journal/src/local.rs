@@ -1,6 +1,6 @@
 //! Segments in the embedded log: staging only appends, the commit's sync makes them durable.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use levada_env::{
     Env,
     port::{PortError, PortFuture, PortResult, Ticket, Urgency},
@@ -58,7 +58,7 @@ impl Journal for LocalJournal {
                 position,
                 length,
             } = extent;
-            let buffer = BytesMut::zeroed(length as usize);
+            let buffer = wal.buffer_for(segment, position, length)?;
             // Two changes of thread cost more than reading what is in memory.
             let buffer = match wal.read_cached(segment, position, buffer) {
                 Ok(bytes) => return Ok(bytes),

@@ -202,7 +202,8 @@ impl Files {
         entry.handle.clone()
     }
 
-    fn check_held(&self, start: u64, offset: u64, bytes: usize) -> Result<(), WalError> {
+    /// Whether a file holds these bytes, safe by now.
+    pub(crate) fn check_held(&self, start: u64, offset: u64, bytes: usize) -> Result<(), WalError> {
         let held = {
             let table = self.table.lock();
             let entry = table.entries.get(&start);

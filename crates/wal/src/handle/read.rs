@@ -15,7 +15,24 @@ impl Wal {
     /// [`WalError::Corrupt`] when there are not so many bytes, or they are not safe yet;
     /// [`WalError::NoSuchFile`]; [`WalError::Io`].
     pub fn read(&self, file: SegmentId, offset: u64, bytes: u32) -> Result<Bytes, WalError> {
-        self.read_into(file, offset, BytesMut::zeroed(bytes as usize))
+        let buffer = self.buffer_for(file, offset, bytes)?;
+        self.read_into(file, offset, buffer)
+    }
+
+    /// A buffer for so many bytes of a file, made only once it is known that the file holds them:
+    /// a damaged length must not cost memory. Does not block.
+    ///
+    /// # Errors
+    /// [`WalError::Corrupt`], [`WalError::NoSuchFile`] as in [`Wal::read`].
+    pub fn buffer_for(
+        &self,
+        file: SegmentId,
+        offset: u64,
+        bytes: u32,
+    ) -> Result<BytesMut, WalError> {
+        let bytes = bytes as usize;
+        self.inner.files.check_held(file.0, offset, bytes)?;
+        Ok(BytesMut::zeroed(bytes))
     }
 
     /// The same into all of `buffer`: whoever frees it should be the one who made it, or the
