@@ -116,20 +116,19 @@ fn commit(inner: &Arc<Inner>, mut appends: Vec<PendingAppend>, slot: OwnedSemaph
         .iter()
         .flat_map(|a| append::place(a, extent))
         .collect();
-    let answer = inner.sequencer.submit(Proposal {
+    let proposal = Proposal {
         command: Command::Commit(Commit {
             segment: extent.segment,
             batches,
         }),
         tickets: vec![ticket],
         urgency: Urgency::Normal,
-    });
-    let task = Arc::clone(inner);
-    inner.env.spawn("commit", async move {
-        let answer = answer.await;
+    };
+    let engine = Arc::clone(inner);
+    inner.sequencer.submit_with(proposal, move |answer| {
         drop(slot);
-        task.staged.settled(extent.segment);
-        settle(&task, appends, answer);
+        engine.staged.settled(extent.segment);
+        settle(&engine, appends, answer);
     });
 }
 

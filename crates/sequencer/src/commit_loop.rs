@@ -1,22 +1,25 @@
-//! The sequencer's task: takes what waits as one group commit, logs it, and applies groups in
-//! position order as they become durable.
+//! The way of a proposal: who proposes takes what waits as one group commit and logs it, and the
+//! sequencer's task applies the groups in position order as they become durable.
+//!
+//! Logging needs no task of its own, so that a proposal costs no change of task on its way to the
+//! log's thread.
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Wake, Waker},
 };
 
-use levada_catalog::{Command, CommandGroup, Reply};
-use levada_env::port::{PortError, Ticket, Urgency};
+use levada_catalog::{Command, CommandGroup};
+use levada_env::port::{PortError, PortResult, Ticket, Urgency};
 use levada_model::{LogPosition, limits};
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
 use crate::{
-    handle::{Inner, ProposeError, Waiting},
+    handle::{Inner, ProposeError, ReplyTo, Waiting},
     snapshots,
 };
-
-type ReplyTo = oneshot::Sender<Result<Reply, ProposeError>>;
 
 /// One group commit on its way to stable storage.
 struct UnderWay {
@@ -24,39 +27,107 @@ struct UnderWay {
     replies: Vec<ReplyTo>,
     position: LogPosition,
     durable: Ticket,
+    /// What the ticket said, if it was asked already.
+    outcome: Option<PortResult<()>>,
 }
 
-/// `last_now_ms`: the time of the newest command that was replayed; time never goes back.
-pub(crate) async fn run(inner: Arc<Inner>, mut last_now_ms: i64) {
-    let mut under_way: VecDeque<UnderWay> = VecDeque::new();
+impl UnderWay {
+    fn ask(&mut self, cx: &mut Context<'_>) {
+        if self.outcome.is_none()
+            && let Poll::Ready(outcome) = Pin::new(&mut self.durable).poll(cx)
+        {
+            self.outcome = Some(outcome);
+        }
+    }
+}
+
+/// The group commits under way, in the order of the log.
+pub(crate) struct Line {
+    under_way: VecDeque<UnderWay>,
+    /// Of the newest command; time never goes back.
+    last_now_ms: i64,
+    /// Wakes the sequencer's task, whoever polls a ticket.
+    task: Waker,
+}
+
+struct WakeTask(Arc<Notify>);
+
+impl Wake for WakeTask {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+impl Line {
+    /// `last_now_ms`: the time of the newest command that was replayed.
+    pub fn new(wake: Arc<Notify>, last_now_ms: i64) -> Line {
+        Line {
+            under_way: VecDeque::new(),
+            last_now_ms,
+            task: Waker::from(Arc::new(WakeTask(wake))),
+        }
+    }
+
+    /// Adds a group. Only the oldest is asked, so one that is alone has to know whom to wake.
+    fn push(&mut self, mut group: UnderWay) {
+        if self.under_way.is_empty() {
+            group.ask(&mut Context::from_waker(&self.task));
+            if group.outcome.is_some() {
+                self.task.wake_by_ref();
+            }
+        }
+        self.under_way.push_back(group);
+    }
+
+    /// The oldest group, once it is known what became of it.
+    fn next_settled(&mut self) -> Option<(UnderWay, PortResult<()>)> {
+        let front = self.under_way.front_mut()?;
+        front.ask(&mut Context::from_waker(&self.task));
+        let outcome = front.outcome.take()?;
+        Some((self.under_way.pop_front()?, outcome))
+    }
+}
+
+pub(crate) async fn run(inner: Arc<Inner>) {
     let _end = End(&inner);
     loop {
-        let room = under_way.len() < inner.settings.commits_in_flight_max;
-        if room && let Some(group) = take_group(&inner) {
-            if let Some(next) = log_group(&inner, group, &mut last_now_ms) {
-                under_way.push_back(next);
-            }
-            continue;
-        }
-        let Some(front) = under_way.front_mut() else {
-            if inner.closing.load(Ordering::Acquire) && inner.queue.lock().is_empty() {
+        let settled = inner.line.lock().next_settled();
+        if let Some((done, outcome)) = settled {
+            // There is room for what waits. It goes first, as applying takes a moment.
+            log_waiting(&inner);
+            if let Err(error) = settle(&inner, done, outcome) {
+                fail(&inner, &error);
                 break;
             }
-            inner.wake.notified().await;
             continue;
-        };
-        let outcome = tokio::select! {
-            biased;
-            outcome = &mut front.durable => outcome,
-            () = inner.wake.notified(), if room => continue,
-        };
-        let Some(done) = under_way.pop_front() else {
-            continue;
-        };
-        if let Err(error) = settle(&inner, done, outcome) {
-            fail(&inner, &error, under_way);
-            break;
         }
+        if inner.closing.load(Ordering::Acquire) {
+            log_waiting(&inner);
+            let line = inner.line.lock();
+            if line.under_way.is_empty() && inner.queue.lock().is_empty() {
+                break;
+            }
+        }
+        inner.wake.notified().await;
+    }
+}
+
+/// Logs what waits, as far as there is room for it under way.
+pub(crate) fn log_waiting(inner: &Inner) {
+    let mut refused = Vec::new();
+    {
+        let mut line = inner.line.lock();
+        while line.under_way.len() < inner.settings.commits_in_flight_max
+            && let Some(group) = take_group(inner)
+        {
+            match log_group(inner, group, &mut line.last_now_ms) {
+                Ok(next) => line.push(next),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+    }
+    for (replies, error) in refused {
+        refuse(replies, &error);
     }
 }
 
@@ -67,7 +138,7 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let error = PortError::Indeterminate("the sequencer's task panicked".into());
-            fail(self.0, &error, VecDeque::new());
+            fail(self.0, &error);
         }
         self.0.closed.send_replace(true);
     }
@@ -89,7 +160,13 @@ fn take_group(inner: &Inner) -> Option<Vec<Waiting>> {
     Some(queue.drain(..count).collect())
 }
 
-fn log_group(inner: &Inner, waiting: Vec<Waiting>, last_now_ms: &mut i64) -> Option<UnderWay> {
+/// # Errors
+/// When the log refused: those to tell, and why.
+fn log_group(
+    inner: &Inner,
+    waiting: Vec<Waiting>,
+    last_now_ms: &mut i64,
+) -> Result<UnderWay, (Vec<ReplyTo>, ProposeError)> {
     let now_ms = inner.env.now_ms().max(*last_now_ms);
     *last_now_ms = now_ms;
     let urgency = waiting
@@ -105,16 +182,14 @@ fn log_group(inner: &Inner, waiting: Vec<Waiting>, last_now_ms: &mut i64) -> Opt
     }
     let group = CommandGroup { now_ms, commands };
     match inner.log.append(group.encode(), tickets, urgency) {
-        Ok(appending) => Some(UnderWay {
+        Ok(appending) => Ok(UnderWay {
             group,
             replies,
             position: appending.position,
             durable: appending.durable,
+            outcome: None,
         }),
-        Err(error) => {
-            refuse(replies, &error.into());
-            None
-        }
+        Err(error) => Err((replies, error.into())),
     }
 }
 
@@ -152,22 +227,24 @@ fn settle(
         sink.notice(&effects);
     }
     for (reply, answer) in done.replies.into_iter().zip(answers) {
-        // Whoever has gone away does not need the answer.
-        let _ = reply.send(Ok(answer));
+        reply(Ok(answer));
     }
     Ok(())
 }
 
 fn refuse(replies: Vec<ReplyTo>, error: &ProposeError) {
     for reply in replies {
-        let _ = reply.send(Err(error.clone()));
+        reply(Err(error.clone()));
     }
 }
 
 /// The log failed for good: nothing after it can be promised, so everybody is told and we stop.
-fn fail(inner: &Inner, error: &PortError, under_way: VecDeque<UnderWay>) {
+fn fail(inner: &Inner, error: &PortError) {
     tracing::error!(%error, "the command log failed: stopping; restart once storage is sound");
     let refusal = fail_proposals(inner, &error.to_string());
+    // Afterwards: whoever took a proposal before it was refused has logged it by the time that the
+    // line is free.
+    let under_way = std::mem::take(&mut inner.line.lock().under_way);
     for group in under_way {
         refuse(group.replies, &refusal);
     }

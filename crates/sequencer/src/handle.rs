@@ -17,7 +17,12 @@ use levada_model::LogPosition;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::{SequencerSettings, command_log::CommandLog, commit_loop, snapshots};
+use crate::{
+    SequencerSettings,
+    command_log::CommandLog,
+    commit_loop::{self, Line},
+    snapshots,
+};
 
 /// Why a proposal has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,9 +57,16 @@ pub struct Proposal {
     pub urgency: Urgency,
 }
 
+/// What became of a proposal.
+pub type Answer = Result<Reply, ProposeError>;
+
+/// Is told what became of a proposal. Runs between two group commits: it must be quick, and must
+/// not propose.
+pub(crate) type ReplyTo = Box<dyn FnOnce(Answer) + Send>;
+
 pub(crate) struct Waiting {
     pub proposal: Proposal,
-    pub reply: oneshot::Sender<Result<Reply, ProposeError>>,
+    pub reply: ReplyTo,
 }
 
 pub(crate) struct Inner {
@@ -63,7 +75,9 @@ pub(crate) struct Inner {
     pub log: Arc<dyn CommandLog>,
     pub state: RwLock<State>,
     pub queue: Mutex<VecDeque<Waiting>>,
-    pub wake: Notify,
+    /// Locked before `queue`.
+    pub line: Mutex<Line>,
+    pub wake: Arc<Notify>,
     pub closing: AtomicBool,
     /// Set once the task has ended.
     pub closed: watch::Sender<bool>,
@@ -92,13 +106,15 @@ impl Sequencer {
         applied: LogPosition,
         last_now_ms: i64,
     ) -> Sequencer {
+        let wake = Arc::new(Notify::new());
         let inner = Arc::new(Inner {
             env: env.clone(),
             settings,
             log,
             state: RwLock::new(state),
             queue: Mutex::default(),
-            wake: Notify::new(),
+            line: Mutex::new(Line::new(Arc::clone(&wake), last_now_ms)),
+            wake,
             closing: AtomicBool::new(false),
             closed: watch::Sender::new(false),
             sink: OnceLock::new(),
@@ -108,10 +124,7 @@ impl Sequencer {
             snapshot_under_way: AtomicBool::new(false),
             snapshot_after_ms: AtomicU64::new(0),
         });
-        env.spawn(
-            "sequencer",
-            commit_loop::run(Arc::clone(&inner), last_now_ms),
-        );
+        env.spawn("sequencer", commit_loop::run(Arc::clone(&inner)));
         Sequencer { inner }
     }
 
@@ -134,7 +147,7 @@ impl Sequencer {
         .await
     }
 
-    /// Queues a proposal at once, in call order; the future resolves when it is durable and applied.
+    /// Proposes at once, in call order; the future resolves when it is durable and applied.
     ///
     /// # Errors
     /// [`ProposeError::Rejected`] when it did not happen, [`ProposeError::Stopped`] when the
@@ -142,37 +155,40 @@ impl Sequencer {
     pub fn submit(
         &self,
         proposal: Proposal,
-    ) -> impl Future<Output = Result<Reply, ProposeError>> + Send + 'static {
+    ) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let (reply, answer) = oneshot::channel();
-        let refused = self.enqueue(Waiting { proposal, reply });
+        // Whoever has gone away does not need the answer.
+        self.submit_with(proposal, move |told| drop(reply.send(told)));
         async move {
-            if let Some(error) = refused {
-                return Err(error);
-            }
-            answer
-                .await
-                .unwrap_or_else(|_| Err(ProposeError::Stopped("shutting down".into())))
+            let stopped = |_| Err(ProposeError::Stopped("shutting down".into()));
+            answer.await.unwrap_or_else(stopped)
         }
     }
 
-    fn enqueue(&self, waiting: Waiting) -> Option<ProposeError> {
+    /// The same for those who would only wait to pass the answer on: `done` is told it, where it
+    /// becomes known, so that no task has to be woken for it. It must be quick and not propose. It
+    /// is dropped untold when the service ends before the answer is known.
+    pub fn submit_with(&self, proposal: Proposal, done: impl FnOnce(Answer) + Send + 'static) {
+        let reply: ReplyTo = Box::new(done);
+        match self.enqueue(Waiting { proposal, reply }) {
+            Ok(()) => commit_loop::log_waiting(&self.inner),
+            Err((reply, error)) => reply(Err(error)),
+        }
+    }
+
+    fn enqueue(&self, waiting: Waiting) -> Result<(), (ReplyTo, ProposeError)> {
         let mut queue = self.inner.queue.lock();
-        if let Some(why) = self.inner.failure.lock().clone() {
-            return Some(ProposeError::Stopped(why));
-        }
-        if self.inner.closing.load(Ordering::Acquire) {
-            return Some(ProposeError::Stopped("shutting down".into()));
-        }
-        if queue.len() >= self.inner.settings.proposals_max {
-            return Some(ProposeError::Rejected(format!(
-                "{} proposals wait already",
-                queue.len()
-            )));
-        }
-        queue.push_back(waiting);
-        drop(queue);
-        self.inner.wake.notify_one();
-        None
+        let refused = if let Some(why) = self.inner.failure.lock().clone() {
+            ProposeError::Stopped(why)
+        } else if self.inner.closing.load(Ordering::Acquire) {
+            ProposeError::Stopped("shutting down".into())
+        } else if queue.len() >= self.inner.settings.proposals_max {
+            ProposeError::Rejected(format!("{} proposals wait already", queue.len()))
+        } else {
+            queue.push_back(waiting);
+            return Ok(());
+        };
+        Err((waiting.reply, refused))
     }
 
     /// Reads the state as it is now. Keep `read` short: appliers wait for it.
