@@ -11,6 +11,7 @@ mod gate;
 pub mod net;
 pub mod port;
 pub mod random;
+mod timers;
 
 use std::future::Future;
 use std::io;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use timers::Timers;
 use tracing::Instrument;
 
 pub use clock::{Clock, RealClock, SimulatedClock};
@@ -25,8 +27,7 @@ pub use fs::{File, Fs, FsLock, LockResult, OpenMode, RealFs};
 pub use gate::Gate;
 pub use net::Network;
 pub use random::{OsRandom, Random, SeededRandom};
-/// What [`Env::timeout`] returns when the time is up.
-pub use tokio::time::error::Elapsed;
+pub use timers::Elapsed;
 
 /// A handle on the world. Cloning costs a few reference counts.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub struct Env {
     /// The machine's own when there is none.
     network: Option<Arc<dyn Network>>,
     gate: Option<Arc<dyn Gate>>,
+    timers: Arc<Timers>,
     simulated: bool,
 }
 
@@ -58,6 +60,7 @@ impl Env {
             fs: Arc::new(RealFs),
             network: None,
             gate: None,
+            timers: Arc::default(),
             simulated: false,
         }
     }
@@ -72,6 +75,7 @@ impl Env {
             fs,
             network: None,
             gate: None,
+            timers: Arc::default(),
             simulated: true,
         }
     }
@@ -140,7 +144,7 @@ impl Env {
     /// # Errors
     /// [`Elapsed`] when `f` did not complete in time; `f` is dropped.
     pub async fn timeout<F: Future>(&self, d: Duration, f: F) -> Result<F::Output, Elapsed> {
-        tokio::time::timeout(d, f).await
+        self.timers.timeout(d, f).await
     }
 
     /// Starts a task on the current tokio runtime. `name` marks what it logs.
