@@ -15,6 +15,7 @@ mod signals;
 mod units;
 mod when;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -92,10 +93,26 @@ fn use_small_pages() {
 /// nothing on a disk, and each keeps some memory; what comes meanwhile waits its turn.
 const BLOCKING_THREADS_MAX: usize = 16;
 
+/// The variable by which tokio itself is told how many threads serve connections.
+const WORKERS_VARIABLE: &str = "TOKIO_WORKER_THREADS";
+
+/// Threads that serve connections, unless the variable says: one core is left to the log's thread,
+/// which does half of the work. With one thread more, each request wakes a thread that finds nothing
+/// to do: on two cores 15% more CPU, and fewer records a second.
+fn worker_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (cores - 1).max(1)
+}
+
 fn main() -> ExitCode {
     use_small_pages();
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let serves = matches!(cli.command, Command::Serve(_) | Command::Demo(_));
+    if serves && std::env::var_os(WORKERS_VARIABLE).is_none() {
+        builder.worker_threads(worker_threads());
+    }
+    let runtime = match builder
         .enable_all()
         .thread_name("levada")
         .max_blocking_threads(BLOCKING_THREADS_MAX)
