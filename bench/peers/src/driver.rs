@@ -47,7 +47,7 @@ pub trait Driver: Sized {
     ///
     /// # Errors
     /// When the record was refused, or the answer is none of this protocol.
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>>;
+    fn acknowledged(&mut self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>>;
 
     /// Starts to read a topic, from its beginning or from what comes next.
     ///

@@ -45,7 +45,7 @@ pub fn produce<D: Driver>(args: &LoadArgs) -> Result<Figures> {
     driver.start_writing(&mut wire)?;
     let clock = Instant::now();
     let pace = Pace::new(args.rate, args.batch_records(), args.count, Duration::ZERO);
-    let mut tally = write(&mut wire, &driver, args, &pace, clock)?;
+    let mut tally = write(&mut wire, &mut driver, args, &pace, clock)?;
     let span = clock.elapsed();
     let after = driver.topic(&mut wire, &args.topic)?;
     let grown = after
@@ -68,7 +68,7 @@ struct Sent {
 
 fn write<D: Driver>(
     wire: &mut Wire,
-    driver: &D,
+    driver: &mut D,
     args: &LoadArgs,
     pace: &Pace,
     clock: Instant,
@@ -121,7 +121,7 @@ fn write<D: Driver>(
 
 fn take_acknowledgements<D: Driver>(
     wire: &mut Wire,
-    driver: &D,
+    driver: &mut D,
     under_way: &mut VecDeque<Sent>,
     last: &mut Option<Place>,
     now: Duration,
@@ -242,7 +242,7 @@ pub fn latency<D: Driver>(args: &LoadArgs) -> Result<Figures> {
         if is_ready.recv_timeout(HEAD_START / 2).is_err() {
             bail!("the reader was not there in time");
         }
-        let sent = write(&mut wire, &driver, args, &pace(), clock)?;
+        let sent = write(&mut wire, &mut driver, args, &pace(), clock)?;
         let received = reading.join().map_err(|_| anyhow!("the reader died"))??;
         Ok((sent, received))
     })?;

@@ -7,7 +7,9 @@
 //! acknowledged.
 #![allow(clippy::disallowed_methods)]
 
+mod amqp;
 mod driver;
+mod fields;
 mod load;
 mod nats;
 mod rabbit;
@@ -38,6 +40,8 @@ enum System {
     Redis,
     /// RabbitMQ: a stream for each topic, over the stream protocol
     Rabbit,
+    /// RabbitMQ: a quorum queue for each topic, over AMQP 0-9-1
+    Amqp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,6 +96,7 @@ fn main() -> Result<()> {
         System::Nats => run::<nats::Nats>(&load),
         System::Redis => run::<redis::Redis>(&load),
         System::Rabbit => run::<rabbit::Rabbit>(&load),
+        System::Amqp => run::<amqp::Amqp>(&load),
     }
 }
 

@@ -95,7 +95,7 @@ impl Driver for Nats {
         publish(topic, &format!("{}.ack", self.inbox), value).repeat(records as usize)
     }
 
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
+    fn acknowledged(&mut self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
         let Some((taken, said)) = said(bytes)? else {
             return Ok(None);
         };
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_tells_the_place_and_a_refusal_its_reason() -> Result<()> {
-        let nats = Nats {
+        let mut nats = Nats {
             inbox: String::new(),
             pull: String::new(),
             under_way: 0,

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::driver::{Acknowledged, Driver, Place, Record};
+use crate::fields::Reader;
 use crate::wire::Wire;
 
 const VERSION: u16 = 1;
@@ -102,7 +103,7 @@ impl Driver for Rabbit {
         publish.finish()
     }
 
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
+    fn acknowledged(&mut self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
         let Some((taken, frame)) = frame(bytes)? else {
             return Ok(None);
         };
@@ -256,40 +257,6 @@ fn frame(bytes: &[u8]) -> Result<Option<(usize, Received<'_>)>> {
     let key = Reader(whole).u16()?;
     let body = whole.get(4..).context("a frame without a version")?;
     Ok(Some((end, Received { key, body })))
-}
-
-/// Big-endian fields from the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(bytes)
-            .context("a field cut short")?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(self.take(N)?.try_into()?)
-    }
-
-    fn u8(&mut self) -> Result<u8> {
-        Ok(u8::from_be_bytes(self.array()?))
-    }
-
-    fn u16(&mut self) -> Result<u16> {
-        Ok(u16::from_be_bytes(self.array()?))
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_be_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        Ok(u64::from_be_bytes(self.array()?))
-    }
 }
 
 #[cfg(test)]

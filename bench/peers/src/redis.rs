@@ -44,7 +44,7 @@ impl Driver for Redis {
         command(&[b"XADD", topic.as_bytes(), b"*", b"v", value]).repeat(records as usize)
     }
 
-    fn acknowledged(&self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
+    fn acknowledged(&mut self, bytes: &[u8]) -> Result<Option<(usize, Acknowledged)>> {
         let mut parser = Parser { bytes, at: 0 };
         let Some(id) = parser.bulk()? else {
             return Ok(None);

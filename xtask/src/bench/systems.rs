@@ -32,7 +32,10 @@ enum Server {
     Nats(&'static str),
     /// The value of `appendfsync`.
     Redis(&'static str),
-    Rabbit,
+    /// A stream for each topic.
+    RabbitStream,
+    /// A quorum queue for each topic.
+    RabbitQuorum,
 }
 
 pub struct System {
@@ -144,7 +147,18 @@ pub static SYSTEMS: &[System] = &[
         note: "Debian's, over the stream protocol, default settings: acknowledged from the page \
                cache. A batch is one publish frame of that many records; the reader has credit of \
                16 chunks",
-        server: Server::Rabbit,
+        server: Server::RabbitStream,
+    },
+    System {
+        key: "rabbitmq-quorum",
+        name: "RabbitMQ quorum queue",
+        role: Role::Peer,
+        is_synced: true,
+        divisor: 10,
+        note: "Debian's, over AMQP 0-9-1, one member, default settings: a sync of its log before each \
+               round of confirms. A batch is that many single publishes, sent together; the reader has \
+               a prefetch of 1,024 and acknowledges half of that at a time",
+        server: Server::RabbitQuorum,
     },
 ];
 
@@ -153,10 +167,6 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
     (
         "klite",
         "the Go module proxy does not serve github.com/klaudworks/klite/cmd/klite",
-    ),
-    (
-        "RabbitMQ quorum queues",
-        "they need an AMQP driver with the measuring core, which is not written",
     ),
     (
         "Tansu",
@@ -190,7 +200,7 @@ impl System {
                 build("levada-peers")?;
                 toolchain::debian("redis-server", "redis-server")
             }
-            Server::Rabbit => {
+            Server::RabbitStream | Server::RabbitQuorum => {
                 build("levada-peers")?;
                 toolchain::debian("rabbitmq-server", "rabbitmq-server")
             }
@@ -203,7 +213,8 @@ impl System {
             Server::Levada | Server::Floor(_) | Server::Kafka(_) => None,
             Server::Nats(_) => Some("nats"),
             Server::Redis(_) => Some("redis"),
-            Server::Rabbit => Some("rabbit"),
+            Server::RabbitStream => Some("rabbit"),
+            Server::RabbitQuorum => Some("amqp"),
         }
     }
 
@@ -222,7 +233,8 @@ impl System {
             Server::Kafka(properties) => Broker::start_kafka_for_load(folder, properties),
             Server::Nats(jetstream) => start_nats(folder, jetstream),
             Server::Redis(appendfsync) => start_redis(folder, appendfsync),
-            Server::Rabbit => start_rabbit(folder),
+            Server::RabbitStream => start_rabbit(folder, true),
+            Server::RabbitQuorum => start_rabbit(folder, false),
             Server::Floor(path) => {
                 let data = folder.join("data");
                 let mut floor = process::command(binary("levada-floor"));
@@ -265,8 +277,8 @@ fn start_redis(folder: &Path, appendfsync: &str) -> Result<Broker> {
 /// Debian's wrapper, which would change the user.
 const RABBIT: &str = "epmd -port \"$ERL_EPMD_PORT\" & exec /usr/lib/rabbitmq/bin/rabbitmq-server";
 
-/// A node of its own: nothing of it lies outside `folder`.
-fn start_rabbit(folder: &Path) -> Result<Broker> {
+/// A node of its own: nothing of it lies outside `folder`. Reached over the stream protocol, or AMQP.
+fn start_rabbit(folder: &Path, is_stream: bool) -> Result<Broker> {
     fs::create_dir_all(folder)?;
     let (amqp, stream) = (free_address()?, free_address()?);
     let port = || -> Result<String> {
@@ -274,10 +286,14 @@ fn start_rabbit(folder: &Path) -> Result<Broker> {
         Ok(address.rsplit(':').next().unwrap_or_default().to_owned())
     };
     let config = folder.join("rabbitmq.conf");
-    let text = format!("listeners.tcp.1 = {amqp}\nstream.listeners.tcp.1 = {stream}\n");
+    let mut text = format!("listeners.tcp.1 = {amqp}\n");
+    if is_stream {
+        text.push_str(&format!("stream.listeners.tcp.1 = {stream}\n"));
+    }
     fs::write(&config, text)?;
     let plugins = folder.join("plugins");
-    fs::write(&plugins, "[rabbitmq_stream].\n")?;
+    let enabled = if is_stream { "rabbitmq_stream" } else { "" };
+    fs::write(&plugins, format!("[{enabled}].\n"))?;
     let mut rabbit = process::command("sh");
     rabbit.args(["-c", RABBIT]);
     rabbit
@@ -292,7 +308,8 @@ fn start_rabbit(folder: &Path) -> Result<Broker> {
     rabbit
         .env("ERL_EPMD_PORT", port()?)
         .env("ERL_EPMD_ADDRESS", "127.0.0.1");
-    Broker::start_program(rabbit, folder, |_| accepting(&stream))
+    let address = if is_stream { stream } else { amqp };
+    Broker::start_program(rabbit, folder, |_| accepting(&address))
 }
 
 /// The release binary of one of our packages that has the same name.
