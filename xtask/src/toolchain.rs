@@ -198,19 +198,50 @@ const CARGO_FUZZ: &str = "0.13.1";
 /// # Errors
 /// When it cannot be had.
 pub fn cargo_fuzz() -> Result<PathBuf> {
-    cargo_tool("cargo-fuzz", CARGO_FUZZ)
+    cargo_tool("cargo-fuzz", CARGO_FUZZ, &[])
 }
 
-/// A program from a crate, of exactly this version.
-fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+/// Where a program from a crate lies once it is installed, in exactly this version.
+fn cargo_tool_binary(name: &str, version: &str) -> PathBuf {
     let folder = process::cache().join(format!("{name}-{version}"));
-    let binary = folder.join("bin").join(name);
+    folder.join("bin").join(name)
+}
+
+/// A program from a crate, of exactly this version, installed unless it is there.
+fn cargo_tool(name: &str, version: &str, more: &[&str]) -> Result<PathBuf> {
+    let folder = process::cache().join(format!("{name}-{version}"));
+    let (binary, target) = (cargo_tool_binary(name, version), folder.join("target"));
     if !binary.exists() {
         let mut install = process::cargo();
         install.args(["install", "--quiet", "--locked", name, "--version", version]);
-        process::install(install.arg("--root").arg(&folder))?;
+        install.args(more).arg("--root").arg(&folder);
+        // A further attempt goes on where the last one failed.
+        process::install(install.env("CARGO_TARGET_DIR", &target))?;
+        fs::remove_dir_all(&target).ok();
     }
     Ok(binary)
+}
+
+/// The version of Nisshi that is measured.
+const NISSHI: &str = "0.8.1";
+/// Two of its kinds of storage. One of its libraries names a newer Rust than ours, and builds with
+/// ours all the same.
+const NISSHI_BUILD: &[&str] = &[
+    "--no-default-features",
+    "--features=dynostore,libsql",
+    "--ignore-rust-version",
+];
+
+/// Nisshi's broker, built only if `may_build`: that takes twenty minutes of a core.
+///
+/// # Errors
+/// When it was not built, or cannot be.
+pub fn nisshi(may_build: bool) -> Result<PathBuf> {
+    let binary = cargo_tool_binary("nisshi", NISSHI);
+    if !may_build && !binary.exists() {
+        bail!("nisshi {NISSHI} is not built here: `cargo xtask bench --build` does it");
+    }
+    cargo_tool("nisshi", NISSHI, NISSHI_BUILD)
 }
 
 /// `interop/clients/NAME`.

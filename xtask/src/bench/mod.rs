@@ -9,6 +9,7 @@ mod measure;
 mod page;
 mod plot;
 mod rows;
+mod start;
 mod systems;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,10 @@ pub struct Options {
     /// One round with fewer records, into target/bench-quick: shows that everything runs
     #[arg(long)]
     pub quick: bool,
+    /// First builds the peers that take long (Nisshi: twenty minutes of a core); without it they are
+    /// left out where they were not built before
+    #[arg(long)]
+    pub build: bool,
     /// Only these systems, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub system: Vec<String>,
@@ -48,6 +53,7 @@ impl Options {
         Self {
             rounds: 1,
             quick: true,
+            build: false,
             system: vec!["levada".to_owned(), "floor-direct".to_owned()],
             row: Vec::new(),
         }
@@ -59,6 +65,9 @@ impl Options {
         match self.quick {
             true => command.push_str(" --quick"),
             false => command.push_str(&format!(" --rounds {}", self.rounds)),
+        }
+        if self.build {
+            command.push_str(" --build");
         }
         for (name, values) in [("system", &self.system), ("row", &self.row)] {
             if !values.is_empty() {
@@ -92,7 +101,7 @@ pub fn run(options: &Options) -> Result<Tally> {
         samples: BTreeMap::new(),
     };
     for system in systems {
-        match system.install() {
+        match system.install(options.build) {
             Ok(()) => results.systems.push(system),
             Err(error) => excuse(system, error, &mut results, &mut tally)?,
         }

@@ -1,4 +1,4 @@
-//! Who is measured, as data, and how each is started on a fresh folder.
+//! Who is measured, as data, and what each needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use super::rows::KAFKA;
-use crate::broker::{Broker, Kind, accepting, free_address};
+use super::start;
+use crate::broker::{Broker, Kind};
 use crate::process;
 use crate::proofs::build_levada;
 use crate::toolchain;
@@ -36,6 +37,8 @@ enum Server {
     RabbitStream,
     /// A quorum queue for each topic.
     RabbitQuorum,
+    /// The value of `--storage-engine`.
+    Nisshi(&'static str),
 }
 
 pub struct System {
@@ -160,6 +163,25 @@ pub static SYSTEMS: &[System] = &[
                a prefetch of 1,024 and acknowledges half of that at a time",
         server: Server::RabbitQuorum,
     },
+    System {
+        key: "nisshi-memory",
+        name: "Nisshi (was Tansu), in memory",
+        role: Role::Peer,
+        is_synced: false,
+        divisor: 1,
+        note: "its default `memory://`: nothing is written to a disk",
+        server: Server::Nisshi("memory://nisshi/"),
+    },
+    System {
+        key: "nisshi-sqlite",
+        name: "Nisshi (was Tansu), SQLite",
+        role: Role::Peer,
+        is_synced: false,
+        divisor: 4,
+        note: "`sqlite://`, which it opens with a write-ahead log and `synchronous = normal`: \
+               acknowledged from the page cache",
+        server: Server::Nisshi("sqlite://nisshi.db"),
+    },
 ];
 
 /// Systems of the issue that are not measured: what a try at them came to.
@@ -167,10 +189,6 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
     (
         "klite",
         "the Go module proxy does not serve github.com/klaudworks/klite/cmd/klite",
-    ),
-    (
-        "Tansu",
-        "its crate resolves, and its build did not end within half an hour beside other work",
     ),
     (
         "Apache BookKeeper",
@@ -183,11 +201,11 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
 ];
 
 impl System {
-    /// Builds or installs what it needs.
+    /// Builds or installs what it needs; a build of many minutes only with `may_build`.
     ///
     /// # Errors
     /// When that cannot be had; the reason stands on the page then.
-    pub fn install(&self) -> Result<()> {
+    pub fn install(&self, may_build: bool) -> Result<()> {
         match self.server {
             Server::Levada => build_levada(),
             Server::Floor(_) => build("levada-floor"),
@@ -204,13 +222,14 @@ impl System {
                 build("levada-peers")?;
                 toolchain::debian("rabbitmq-server", "rabbitmq-server")
             }
+            Server::Nisshi(_) => toolchain::nisshi(may_build).map(drop),
         }
     }
 
     /// What `levada-peers` calls its protocol; None where it is Kafka's, and `levada bench` drives.
     pub fn protocol(&self) -> Option<&'static str> {
         match self.server {
-            Server::Levada | Server::Floor(_) | Server::Kafka(_) => None,
+            Server::Levada | Server::Floor(_) | Server::Kafka(_) | Server::Nisshi(_) => None,
             Server::Nats(_) => Some("nats"),
             Server::Redis(_) => Some("redis"),
             Server::RabbitStream => Some("rabbit"),
@@ -231,10 +250,11 @@ impl System {
         match self.server {
             Server::Levada => Broker::start(Kind::Levada, folder),
             Server::Kafka(properties) => Broker::start_kafka_for_load(folder, properties),
-            Server::Nats(jetstream) => start_nats(folder, jetstream),
-            Server::Redis(appendfsync) => start_redis(folder, appendfsync),
-            Server::RabbitStream => start_rabbit(folder, true),
-            Server::RabbitQuorum => start_rabbit(folder, false),
+            Server::Nats(jetstream) => start::nats(folder, jetstream),
+            Server::Redis(appendfsync) => start::redis(folder, appendfsync),
+            Server::RabbitStream => start::rabbit(folder, true),
+            Server::RabbitQuorum => start::rabbit(folder, false),
+            Server::Nisshi(storage) => start::nisshi(folder, storage),
             Server::Floor(path) => {
                 let data = folder.join("data");
                 let mut floor = process::command(binary("levada-floor"));
@@ -246,70 +266,6 @@ impl System {
             }
         }
     }
-}
-
-fn start_nats(folder: &Path, jetstream: &str) -> Result<Broker> {
-    fs::create_dir_all(folder)?;
-    let (address, config) = (free_address()?, folder.join("nats.conf"));
-    let store = folder.join("data");
-    let text = format!(
-        "listen: \"{address}\"\njetstream {{\n  store_dir: \"{}\"\n{jetstream}}}\n",
-        store.display()
-    );
-    fs::write(&config, text)?;
-    let mut nats = process::command(toolchain::nats()?);
-    nats.arg("-c").arg(&config);
-    Broker::start_program(nats, folder, |_| accepting(&address))
-}
-
-fn start_redis(folder: &Path, appendfsync: &str) -> Result<Broker> {
-    let (address, data) = (free_address()?, folder.join("data"));
-    fs::create_dir_all(&data)?;
-    let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
-    let mut redis = process::command("redis-server");
-    redis.args(["--bind", "127.0.0.1", "--port", port, "--save", ""]);
-    redis.args(["--appendonly", "yes", "--appendfsync", appendfsync]);
-    redis.arg("--dir").arg(&data);
-    Broker::start_program(redis, folder, |_| accepting(&address))
-}
-
-/// The port mapper that Erlang needs, as a child that ends with the server, then the server; not
-/// Debian's wrapper, which would change the user.
-const RABBIT: &str = "epmd -port \"$ERL_EPMD_PORT\" & exec /usr/lib/rabbitmq/bin/rabbitmq-server";
-
-/// A node of its own: nothing of it lies outside `folder`. Reached over the stream protocol, or AMQP.
-fn start_rabbit(folder: &Path, is_stream: bool) -> Result<Broker> {
-    fs::create_dir_all(folder)?;
-    let (amqp, stream) = (free_address()?, free_address()?);
-    let port = || -> Result<String> {
-        let address = free_address()?;
-        Ok(address.rsplit(':').next().unwrap_or_default().to_owned())
-    };
-    let config = folder.join("rabbitmq.conf");
-    let mut text = format!("listeners.tcp.1 = {amqp}\n");
-    if is_stream {
-        text.push_str(&format!("stream.listeners.tcp.1 = {stream}\n"));
-    }
-    fs::write(&config, text)?;
-    let plugins = folder.join("plugins");
-    let enabled = if is_stream { "rabbitmq_stream" } else { "" };
-    fs::write(&plugins, format!("[{enabled}].\n"))?;
-    let mut rabbit = process::command("sh");
-    rabbit.args(["-c", RABBIT]);
-    rabbit
-        .env("HOME", folder)
-        .env("RABBITMQ_NODENAME", "levada@localhost");
-    rabbit.env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
-    rabbit.env("RABBITMQ_CONFIG_FILE", &config);
-    rabbit.env("RABBITMQ_ENABLED_PLUGINS_FILE", &plugins);
-    rabbit.env("RABBITMQ_MNESIA_BASE", folder.join("data"));
-    rabbit.env("RABBITMQ_LOG_BASE", folder.join("log"));
-    rabbit.env("RABBITMQ_DIST_PORT", port()?);
-    rabbit
-        .env("ERL_EPMD_PORT", port()?)
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1");
-    let address = if is_stream { stream } else { amqp };
-    Broker::start_program(rabbit, folder, |_| accepting(&address))
 }
 
 /// The release binary of one of our packages that has the same name.
