@@ -188,7 +188,8 @@ pub static SYSTEMS: &[System] = &[
 pub static UNAVAILABLE: &[(&str, &str)] = &[
     (
         "klite",
-        "the Go module proxy does not serve github.com/klaudworks/klite/cmd/klite",
+        "the Go module proxy refuses github.com/klaudworks/klite, its list of versions, `@latest` \
+         and v0.1.0 alike: \"403 Forbidden: This module version is not available\"",
     ),
     (
         "Apache BookKeeper",
@@ -196,7 +197,8 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
     ),
     (
         "Redpanda",
-        "Debian's packages have no server of it; nothing else was tried",
+        "no registry that we use has its server, which is a C++ program: Debian has no package of \
+         it; PyPI, npm, Maven and Go have clients, test helpers and Redpanda Connect only",
     ),
 ];
 
