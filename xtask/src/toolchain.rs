@@ -44,11 +44,41 @@ pub fn debian(program: &str, package: &str) -> Result<()> {
 /// # Errors
 /// When Java, Maven or a jar cannot be had.
 pub fn kafka_jars() -> Result<String> {
-    let pom = process::repository().join("interop/maven/pom.xml");
+    let folder = maven_jars("kafka", "interop/maven/pom.xml")?;
+    Ok(format!("{}/*", folder.display()))
+}
+
+/// The jars of `bench/peers/bookkeeper` and the class that starts them; returns their class path.
+///
+/// # Errors
+/// As [`kafka_jars`], or when the class cannot be compiled.
+pub fn bookkeeper() -> Result<String> {
+    let jars = maven_jars("bookkeeper", "bench/peers/bookkeeper/pom.xml")?;
+    let (classes, jars) = (jars.join("classes"), format!("{}/*", jars.display()));
+    let (source, class) = ("bench/peers/bookkeeper/Server.java", "Server.class");
+    let written = |path: PathBuf| fs::metadata(path)?.modified();
+    let is_fresh = written(classes.join(class))
+        .is_ok_and(|class| written(process::repository().join(source)).is_ok_and(|at| at < class));
+    if !is_fresh {
+        debian("javac", "openjdk-17-jdk-headless")?;
+        let mut javac = process::command("javac");
+        javac.args(["-cp", &jars, "-d"]).arg(&classes).arg(source);
+        if !process::run(&mut javac)? {
+            bail!("{source} does not compile");
+        }
+    }
+    Ok(format!("{}:{jars}", classes.display()))
+}
+
+/// The jars that a manifest names, whose own version is its property `NAME.version`; returns their
+/// folder.
+fn maven_jars(name: &str, manifest: &str) -> Result<PathBuf> {
+    let pom = process::repository().join(manifest);
     let text = fs::read_to_string(&pom).with_context(|| format!("{}", pom.display()))?;
-    let version = between(&text, "<kafka.version>", "</kafka.version>")
-        .context("interop/maven/pom.xml names no kafka.version")?;
-    let folder = process::cache().join("kafka").join(version);
+    let (start, end) = (format!("<{name}.version>"), format!("</{name}.version>"));
+    let version = between(&text, &start, &end);
+    let version = version.with_context(|| format!("{manifest} names no {name}.version"))?;
+    let folder = process::cache().join(name).join(version);
     if !folder.join("complete").exists() {
         debian("java", "openjdk-17-jre-headless")?;
         debian("mvn", "maven")?;
@@ -59,7 +89,7 @@ pub fn kafka_jars() -> Result<String> {
         process::install(&mut copy)?;
         fs::write(folder.join("complete"), "")?;
     }
-    Ok(format!("{}/*", folder.display()))
+    Ok(folder)
 }
 
 /// A Python environment with `interop/clients/lib/requirements.txt`; returns its interpreter.

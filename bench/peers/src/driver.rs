@@ -42,6 +42,10 @@ pub trait Driver: Sized {
     /// The bytes that add a batch: so many records of this value.
     fn encode(&self, topic: &str, value: &[u8], records: u32) -> Vec<u8>;
 
+    /// Numbers a batch of so many records that is about to be sent, where the protocol leaves that to
+    /// the writer.
+    fn stamp(&mut self, _batch: &mut [u8], _records: u32) {}
+
     /// The first acknowledgement in `bytes`, and how many of them it takes; None when it has not
     /// come whole.
     ///

@@ -76,7 +76,7 @@ fn write<D: Driver>(
     let batch = args.batch_records();
     let rest = u32::try_from(args.count % u64::from(batch))?;
     let encode = |records| driver.encode(&args.topic, &value(args.size), records);
-    let (full, smaller) = (encode(batch), encode(rest));
+    let (mut full, mut smaller) = (encode(batch), encode(rest));
     let mut tally = Tally::default();
     let mut last: Option<Place> = None;
     let mut under_way: VecDeque<Sent> = VecDeque::new();
@@ -90,9 +90,10 @@ fn write<D: Driver>(
                 break;
             }
             let (records, bytes) = match turn.is_last && rest > 0 {
-                true => (rest, &smaller),
-                false => (batch, &full),
+                true => (rest, &mut smaller),
+                false => (batch, &mut full),
             };
+            driver.stamp(bytes, records);
             wire.queue(bytes);
             under_way.push_back(Sent {
                 since: turn.due.unwrap_or(now),

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod amqp;
+mod bookkeeper;
 mod driver;
 mod fields;
 mod load;
@@ -42,6 +43,8 @@ enum System {
     Rabbit,
     /// RabbitMQ: a quorum queue for each topic, over AMQP 0-9-1
     Amqp,
+    /// Apache BookKeeper: a ledger for each topic on one bookie
+    Bookkeeper,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,6 +99,7 @@ fn main() -> Result<()> {
         System::Nats => run::<nats::Nats>(&load),
         System::Redis => run::<redis::Redis>(&load),
         System::Rabbit => run::<rabbit::Rabbit>(&load),
+        System::Bookkeeper => run::<bookkeeper::BookKeeper>(&load),
         System::Amqp => run::<amqp::Amqp>(&load),
     }
 }

@@ -111,6 +111,8 @@ pub fn run(options: &Options) -> Result<Tally> {
         limits(&folder, &mut results)?;
         for system in results.systems.clone() {
             println!("round {round} of {rounds}: {}", system.name);
+            let does = |row: &&&Row| row.load.is_none_or(|load| system.does(&load));
+            let rows: Vec<&Row> = rows.iter().filter(does).copied().collect();
             for part in parts(system, &rows) {
                 let turn = Turn {
                     system,
@@ -173,6 +175,7 @@ fn excuse(
 fn parts<'a>(system: &System, rows: &'a [&'static Row]) -> Vec<&'a [&'static Row]> {
     match system.is_fresh_for_each_row() {
         true => rows.chunks(1).collect(),
+        false if rows.is_empty() => Vec::new(),
         false => vec![rows],
     }
 }

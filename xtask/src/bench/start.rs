@@ -29,9 +29,15 @@ pub fn nats(folder: &Path, jetstream: &str) -> Result<Broker> {
 pub fn redis(folder: &Path, appendfsync: &str) -> Result<Broker> {
     let (address, data) = (free_address()?, folder.join("data"));
     fs::create_dir_all(&data)?;
-    let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
     let mut redis = process::command("redis-server");
-    redis.args(["--bind", "127.0.0.1", "--port", port, "--save", ""]);
+    redis.args([
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        port(&address),
+        "--save",
+        "",
+    ]);
     redis.args(["--appendonly", "yes", "--appendfsync", appendfsync]);
     redis.arg("--dir").arg(&data);
     Broker::start_program(redis, folder, |_| accepting(&address))
@@ -45,10 +51,6 @@ const RABBIT: &str = "epmd -port \"$ERL_EPMD_PORT\" & exec /usr/lib/rabbitmq/bin
 pub fn rabbit(folder: &Path, is_stream: bool) -> Result<Broker> {
     fs::create_dir_all(folder)?;
     let (amqp, stream) = (free_address()?, free_address()?);
-    let port = || -> Result<String> {
-        let address = free_address()?;
-        Ok(address.rsplit(':').next().unwrap_or_default().to_owned())
-    };
     let config = folder.join("rabbitmq.conf");
     let mut text = format!("listeners.tcp.1 = {amqp}\n");
     if is_stream {
@@ -68,9 +70,9 @@ pub fn rabbit(folder: &Path, is_stream: bool) -> Result<Broker> {
     rabbit.env("RABBITMQ_ENABLED_PLUGINS_FILE", &plugins);
     rabbit.env("RABBITMQ_MNESIA_BASE", folder.join("data"));
     rabbit.env("RABBITMQ_LOG_BASE", folder.join("log"));
-    rabbit.env("RABBITMQ_DIST_PORT", port()?);
+    rabbit.env("RABBITMQ_DIST_PORT", free_port()?);
     rabbit
-        .env("ERL_EPMD_PORT", port()?)
+        .env("ERL_EPMD_PORT", free_port()?)
         .env("ERL_EPMD_ADDRESS", "127.0.0.1");
     let address = if is_stream { stream } else { amqp };
     Broker::start_program(rabbit, folder, |_| accepting(&address))
@@ -87,4 +89,31 @@ pub fn nisshi(folder: &Path, storage: &str) -> Result<Broker> {
         .args(["--storage-engine", storage]);
     nisshi.args(["--listener-url", &url, "--advertised-listener-url", &url]);
     Broker::start_program(nisshi, folder, |_| accepting(&address))
+}
+
+/// A bookie, and ZooKeeper for what it registers, in one process.
+pub fn bookkeeper(folder: &Path) -> Result<Broker> {
+    let address = free_address()?;
+    let mut java = process::command("java");
+    java.args([
+        "-Xmx1g",
+        "-Xms1g",
+        "-cp",
+        &toolchain::bookkeeper()?,
+        "Server",
+    ]);
+    java.args([&free_port()?, port(&address)]);
+    let data = folder.join("data");
+    java.arg(&data);
+    Broker::start_program(java, folder, |_| {
+        data.join("ready").exists().then(|| address.clone())
+    })
+}
+
+fn free_port() -> Result<String> {
+    Ok(port(&free_address()?).to_owned())
+}
+
+fn port(address: &str) -> &str {
+    address.rsplit_once(':').map_or("0", |(_, port)| port)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::rows::KAFKA;
+use super::rows::{self, KAFKA, Load};
 use super::start;
 use crate::broker::{Broker, Kind};
 use crate::process;
@@ -39,6 +39,7 @@ enum Server {
     RabbitQuorum,
     /// The value of `--storage-engine`.
     Nisshi(&'static str),
+    BookKeeper,
 }
 
 pub struct System {
@@ -182,6 +183,18 @@ pub static SYSTEMS: &[System] = &[
                acknowledged from the page cache",
         server: Server::Nisshi("sqlite://nisshi.db"),
     },
+    System {
+        key: "bookkeeper",
+        name: "Apache BookKeeper",
+        role: Role::Peer,
+        is_synced: true,
+        divisor: 4,
+        note: "one bookie with ZooKeeper in its process, 1 GiB heap, default settings: its journal is \
+               synced before each acknowledgement. It is spoken to in version 2 of its protocol, as \
+               Pulsar does; a batch is one entry, the reader asks for 16 ahead. It has no row end to \
+               end: a reader learns that an entry is safe with the entry after it, or by asking again",
+        server: Server::BookKeeper,
+    },
 ];
 
 /// Systems of the issue that are not measured: what a try at them came to.
@@ -192,13 +205,9 @@ pub static UNAVAILABLE: &[(&str, &str)] = &[
          and v0.1.0 alike: \"403 Forbidden: This module version is not available\"",
     ),
     (
-        "Apache BookKeeper",
-        "its jars can be had; it needs ZooKeeper beside it and a driver that is not written",
-    ),
-    (
         "Redpanda",
-        "no registry that we use has its server, which is a C++ program: Debian has no package of \
-         it; PyPI, npm, Maven and Go have clients, test helpers and Redpanda Connect only",
+        "a C++ server that no registry we use was found to have: Debian has no package of it, and the \
+         lists of PyPI, npm, Maven and Go show clients, test helpers and Redpanda Connect only",
     ),
 ];
 
@@ -225,6 +234,10 @@ impl System {
                 toolchain::debian("rabbitmq-server", "rabbitmq-server")
             }
             Server::Nisshi(_) => toolchain::nisshi(may_build).map(drop),
+            Server::BookKeeper => {
+                build("levada-peers")?;
+                toolchain::bookkeeper().map(drop)
+            }
         }
     }
 
@@ -236,7 +249,13 @@ impl System {
             Server::Redis(_) => Some("redis"),
             Server::RabbitStream => Some("rabbit"),
             Server::RabbitQuorum => Some("amqp"),
+            Server::BookKeeper => Some("bookkeeper"),
         }
+    }
+
+    /// Whether its protocol can do what a row asks for; the note says why not.
+    pub fn does(&self, load: &Load) -> bool {
+        !matches!(self.server, Server::BookKeeper) || load.kind != rows::Kind::Latency
     }
 
     /// The floor keeps records in memory only for a row that reads them: keeping costs it a copy.
@@ -257,6 +276,7 @@ impl System {
             Server::RabbitStream => start::rabbit(folder, true),
             Server::RabbitQuorum => start::rabbit(folder, false),
             Server::Nisshi(storage) => start::nisshi(folder, storage),
+            Server::BookKeeper => start::bookkeeper(folder),
             Server::Floor(path) => {
                 let data = folder.join("data");
                 let mut floor = process::command(binary("levada-floor"));
