@@ -11,6 +11,7 @@
 
 mod answer;
 mod chunk;
+mod cold;
 mod connection;
 mod limits;
 mod log;
@@ -42,6 +43,22 @@ enum Command {
         /// Folder on the disk that is measured
         #[arg(long)]
         data: PathBuf,
+    },
+    /// Take a folder's files out of the page cache
+    Cool {
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Read a folder's files cold, one after the other, and print the speed as JSON
+    Read {
+        #[arg(long)]
+        data: PathBuf,
+        /// Only files with this ending: what is set aside on the disk was never written
+        #[arg(long)]
+        ending: String,
+        /// Most bytes that are read
+        #[arg(long, default_value_t = u64::MAX)]
+        bytes: u64,
     },
 }
 
@@ -86,6 +103,12 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Serve(args) => serve(&args),
         Command::Limits { data } => limits::print(&data),
+        Command::Cool { data } => cold::print_cooled(&data),
+        Command::Read {
+            data,
+            ending,
+            bytes,
+        } => cold::print_sequential(&data, &ending, bytes),
     }
 }
 

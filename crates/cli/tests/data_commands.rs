@@ -304,6 +304,15 @@ fn bench_checks_what_it_does_and_prints_the_contracts_keys() {
         "-o",
         "json",
     ];
+    let in_turn = [
+        "bench",
+        "consume",
+        "--topic",
+        "b",
+        "--in-turn",
+        "-o",
+        "json",
+    ];
     let latency = [
         "bench", "latency", "--topic", "l", "--rate", "500", "--count", "100", "--size", "50",
         "-o", "json",
@@ -311,6 +320,7 @@ fn bench_checks_what_it_does_and_prints_the_contracts_keys() {
     for (args, records) in [
         (&produce[..], 5001),
         (&consume[..], 5001),
+        (&in_turn[..], 5001),
         (&latency[..], 100),
     ] {
         let figures = server.run(args).json();

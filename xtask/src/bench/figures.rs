@@ -87,13 +87,14 @@ impl Results {
     pub fn standing(&self, row: &Row, goal: &Goal) -> Option<Standing> {
         let actual = self.levada(row, goal.metric)?;
         let chosen = |system: &System| match goal.against {
-            Against::Value => false,
+            Against::Value | Against::Limit(_) => false,
             Against::Floor => system.role == Role::Floor,
             Against::System(key) => system.key == key,
             Against::SyncedPeers => system.role == Role::Peer && system.is_synced,
         };
         let (base, against) = match goal.against {
             Against::Value => (1.0, None),
+            Against::Limit(name) => (median(self.limits.get(name)?)?, Some("the machine")),
             _ => {
                 let (base, system) = self.best(row, goal.metric, chosen)?;
                 (base, Some(system.name))

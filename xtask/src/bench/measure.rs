@@ -64,6 +64,8 @@ pub fn row(
     }
     let written = after.written_bytes - before.written_bytes;
     keep("written_per_byte", written / gigabytes / 1e9);
+    let read = after.read_bytes - before.read_bytes;
+    keep("device_read_per_byte", read / gigabytes / 1e9);
     if let (Some(before), Some(after)) = (flushes, self::flushes(&disk)) {
         keep("flushes_per_s", (after - before) / seconds);
     }
@@ -109,9 +111,11 @@ pub fn drive(system: &System, server: &Broker, topic: &str, load: &Load) -> Resu
 struct Used {
     cpu_s: f64,
     written_bytes: f64,
+    /// Only what was not in the page cache.
+    read_bytes: f64,
 }
 
-/// User and system time, own and of children that ended, and bytes that went to storage.
+/// User and system time, own and of children that ended, and bytes to and from storage.
 fn used(pids: &[u32]) -> Result<Used> {
     let mut sum = Used::default();
     for pid in pids {
@@ -119,6 +123,7 @@ fn used(pids: &[u32]) -> Result<Used> {
         sum.cpu_s += ticks / TICKS_PER_S;
         let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
         sum.written_bytes += field(&text, "write_bytes:").unwrap_or(0.0);
+        sum.read_bytes += field(&text, "read_bytes:").unwrap_or(0.0);
     }
     Ok(sum)
 }

@@ -4,6 +4,7 @@
 //!
 //! Rows and systems are data (`rows.rs`, `systems.rs`); a further one is an entry there.
 
+mod cold;
 mod figures;
 mod measure;
 mod page;
@@ -25,7 +26,7 @@ use crate::report::Tally;
 use figures::Results;
 use measure::{drive, idle_mib};
 use rows::{FIRST, Kind, ROWS, Row, WARM_UP};
-use systems::{Role, SYSTEMS, System, binary};
+use systems::{Role, SYSTEMS, System, binary, build};
 
 #[derive(clap::Args, Default)]
 pub struct Options {
@@ -89,6 +90,10 @@ const KEEP_PERCENT: u64 = 125;
 pub fn run(options: &Options) -> Result<Tally> {
     let systems = chosen(SYSTEMS, &options.system, |system| system.key)?;
     let rows = chosen(ROWS, &options.row, |row| row.key)?;
+    let (cold, warm): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_cold);
+    if !cold.is_empty() {
+        build("levada-floor")?;
+    }
     let rounds = if options.quick { 1 } else { options.rounds };
     let mut tally = Tally::default();
     let mut results = Results {
@@ -112,16 +117,22 @@ pub fn run(options: &Options) -> Result<Tally> {
         for system in results.systems.clone() {
             println!("round {round} of {rounds}: {}", system.name);
             let does = |row: &&&Row| row.load.is_none_or(|load| system.does(&load));
-            let rows: Vec<&Row> = rows.iter().filter(does).copied().collect();
-            for part in parts(system, &rows) {
-                let turn = Turn {
-                    system,
-                    folder: &folder,
-                    quick: options.quick,
-                };
+            let done: Vec<&Row> = warm.iter().filter(does).copied().collect();
+            let turn = Turn {
+                system,
+                folder: &folder,
+                quick: options.quick,
+            };
+            for part in parts(system, &done) {
                 match turn.run(part, &mut results) {
                     Ok(()) => tally.passed += part.len() as u64,
                     Err(error) => excuse(system, error, &mut results, &mut tally)?,
+                }
+            }
+            if system.role == Role::Levada {
+                for row in &cold {
+                    turn.cold(row, &mut results)?;
+                    tally.passed += 1;
                 }
             }
         }
@@ -250,6 +261,13 @@ impl Turn<'_> {
             .entry((row.key, self.system.key))
             .or_default();
         measure::row(self.system, server, row.key, &shortened(load), samples)
+    }
+
+    /// A row on a server of its own, which is started again in the middle.
+    fn cold(&self, row: &'static Row, results: &mut Results) -> Result<()> {
+        let shortened = |load: &rows::Load| load.shortened(self.quick, self.system.divisor);
+        cold::run(self.system, row, shortened, self.folder, results)
+            .with_context(|| format!("row {}", row.key))
     }
 
     /// Memory for the records that a row reads.

@@ -27,6 +27,7 @@ pub static CPU_PERCENT: Metric = metric("cpu_percent", "server CPU, % of a core"
 pub static MEMORY: Metric = metric("memory_high_mib", "memory at its highest, MiB", true);
 pub static WRITTEN: Metric = metric("written_per_byte", "bytes written per byte", true);
 pub static FLUSHES: Metric = metric("flushes_per_s", "disk flushes/s", true);
+pub static DEVICE: Metric = metric("device_read_per_byte", "bytes from the disk per byte", true);
 pub static START: Metric = metric("start_to_first_ack_ms", "start to first ack, ms", true);
 pub static IDLE: Metric = metric("idle_mib", "memory then, MiB", true);
 
@@ -51,6 +52,10 @@ pub struct Load {
     pub in_flight: Option<u32>,
     /// Records a second; as fast as possible when not given.
     pub rate: Option<u64>,
+    /// Partitions of the topic; one when not given.
+    pub partitions: Option<u32>,
+    /// The partitions are read one after the other, each to its end, whatever `count` says.
+    pub in_turn: bool,
 }
 
 const QUICK_DIVISOR: u64 = 10;
@@ -66,6 +71,8 @@ impl Load {
             batch: None,
             in_flight: None,
             rate: None,
+            partitions: None,
+            in_turn: false,
         }
     }
 
@@ -95,10 +102,14 @@ impl Load {
             }
         };
         add("size", Some(u64::from(self.size)));
-        add("count", Some(self.count));
+        add("count", (!self.in_turn).then_some(self.count));
         add("batch", self.batch.map(u64::from));
         add("in-flight", self.in_flight.map(u64::from));
         add("rate", self.rate);
+        add("partitions", self.partitions.map(u64::from));
+        if self.in_turn {
+            arguments.push("--in-turn".to_owned());
+        }
         arguments
     }
 
@@ -125,6 +136,8 @@ pub enum Against {
     System(&'static str),
     /// The best of the peers that sync before they acknowledge.
     SyncedPeers,
+    /// What the machine itself can do, by its name among the limits of the run.
+    Limit(&'static str),
 }
 
 /// A figure to reach: at most (or at least) `factor` times what it is held against.
@@ -152,6 +165,8 @@ pub struct Row {
     pub before: Option<Load>,
     /// What is measured; None for a server at rest.
     pub load: Option<Load>,
+    /// It runs on Levada alone, restarted between `before` and `load` and without the page cache.
+    pub is_cold: bool,
     pub shown: &'static [&'static Metric],
     /// What the plot shows.
     pub drawn: &'static [&'static Metric],
@@ -179,6 +194,7 @@ pub static ROWS: &[Row] = &[
         title: "At rest: an empty server",
         before: None,
         load: None,
+        is_cold: false,
         shown: &[&START, &IDLE],
         drawn: &[&START, &IDLE],
         goals: &[
@@ -192,6 +208,7 @@ pub static ROWS: &[Row] = &[
         title: "Produce, 1 KiB records in 64 KiB batches",
         before: None,
         load: Some(Load::new(Kind::Produce, 1024, 400_000)),
+        is_cold: false,
         shown: THROUGHPUT,
         drawn: &[&RECORDS, &CPU_PER_GB],
         goals: &[
@@ -221,6 +238,7 @@ pub static ROWS: &[Row] = &[
         title: "Produce, 100 B records in 64 KiB batches",
         before: None,
         load: Some(Load::new(Kind::Produce, 100, 4_000_000)),
+        is_cold: false,
         shown: THROUGHPUT,
         drawn: &[&RECORDS, &CPU_PER_GB],
         goals: &[goal(
@@ -235,6 +253,7 @@ pub static ROWS: &[Row] = &[
         title: "Consume, 1 KiB records",
         before: Some(Load::new(Kind::Produce, 1024, 400_000)),
         load: Some(Load::new(Kind::Consume, 1024, 400_000)),
+        is_cold: false,
         shown: &[&RECORDS, &MEGABYTES, &CPU_PER_GB, &MEMORY],
         drawn: &[&RECORDS, &CPU_PER_GB],
         goals: &[goal(
@@ -253,6 +272,7 @@ pub static ROWS: &[Row] = &[
             in_flight: Some(64),
             ..Load::new(Kind::Produce, 100, 100_000)
         }),
+        is_cold: false,
         shown: &[
             &RECORDS,
             &P50,
@@ -278,6 +298,7 @@ pub static ROWS: &[Row] = &[
             rate: Some(1000),
             ..Load::new(Kind::Latency, 100, 10_000)
         }),
+        is_cold: false,
         shown: &[&P50, &P99, &CPU_PERCENT, &MEMORY, &FLUSHES],
         drawn: &[&P50, &P99, &CPU_PERCENT],
         goals: &[
@@ -303,17 +324,69 @@ pub static ROWS: &[Row] = &[
             goal(&CPU_PERCENT, 15.0, Against::Value, "under 15% of a core"),
         ],
     },
+    cold_row(
+        "cold-read-1k",
+        "Cold read of one partition among 1,000 interleaved, 1 KiB batches",
+        1,
+    ),
+    cold_row(
+        "cold-read-16k",
+        "Cold read of one partition among 1,000 interleaved, 16 KiB batches",
+        16,
+    ),
+    cold_row(
+        "cold-read-64k",
+        "Cold read of one partition among 1,000 interleaved, 64 KiB batches",
+        63,
+    ),
 ];
+
+/// 1 GiB over a thousand partitions, a batch to each in turn by one connection, so that they lie
+/// evenly mixed; then so many of them are read, one at a time. How large the batches are decides how
+/// far a partition is scattered.
+const fn cold_row(key: &'static str, title: &'static str, batch: u32) -> Row {
+    Row {
+        key,
+        title,
+        before: Some(Load {
+            batch: Some(batch),
+            in_flight: Some(64),
+            partitions: Some(1000),
+            ..Load::new(Kind::Produce, 1024, 1_048_576)
+        }),
+        load: Some(Load {
+            partitions: Some(COLD_PARTITIONS_READ),
+            in_turn: true,
+            ..Load::new(
+                Kind::Consume,
+                1024,
+                1_048_576 / 1000 * COLD_PARTITIONS_READ as u64,
+            )
+        }),
+        is_cold: true,
+        shown: COLD_SHOWN,
+        drawn: COLD_DRAWN,
+        goals: COLD_GOALS,
+    }
+}
+
+const COLD_PARTITIONS_READ: u32 = 256;
+/// The disk's sequential read of the same files, among the limits.
+pub const COLD_LIMIT: &str = "cold_sequential_read_mb_per_s";
+const COLD_SHOWN: &[&Metric] = &[&MEGABYTES, &P50, &P99, &DEVICE, &CPU_PER_GB];
+const COLD_DRAWN: &[&Metric] = &[&MEGABYTES];
+const COLD_GOALS: &[Goal] = &[goal(
+    &MEGABYTES,
+    0.4,
+    Against::Limit(COLD_LIMIT),
+    "at least 40% of the disk's sequential read",
+)];
 
 /// Rows of the issue that nothing measures yet, and why.
 pub static OPEN_ROWS: &[(&str, &str)] = &[
     (
         "1 KiB batches spread over 100,000 partitions, 64 connections",
         "measured by `cargo xtask scale`, which writes a page of its own",
-    ),
-    (
-        "cold read of one partition among 1,000 interleaved",
-        "no load for it yet",
     ),
     (
         "10,000 streams: memory, restart; 1,000,000 partitions: memory, restart to first ack",

@@ -295,7 +295,11 @@ pub fn binary(name: &str) -> PathBuf {
     process::target().join("release").join(name)
 }
 
-fn build(package: &str) -> Result<()> {
+/// The release build of one of our packages.
+///
+/// # Errors
+/// When it fails.
+pub fn build(package: &str) -> Result<()> {
     let mut cargo = process::cargo();
     cargo.args(["build", "--release", "--quiet", "--package", package]);
     ensure!(

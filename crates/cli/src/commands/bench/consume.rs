@@ -52,6 +52,11 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
         partitions,
         args.connections.min(partitions),
     )?;
+    let lanes_max = if args.in_turn {
+        1
+    } else {
+        args.in_flight as usize
+    };
     let start = context.env.monotonic();
     let work = shares.into_iter().map(|share| {
         let reading = share.partitions.iter().filter_map(|partition| {
@@ -67,7 +72,8 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
             address: share.address,
             topic: topic.clone(),
             version,
-            lanes: lanes(reading.collect(), args.in_flight as usize),
+            lanes: lanes(reading.collect(), lanes_max),
+            in_turn: args.in_turn,
             count: args.count,
             fetch_bytes: args.fetch_bytes,
             shared: shared.clone(),
@@ -128,6 +134,8 @@ pub struct FetchWorker {
     pub topic: Arc<Topic>,
     pub version: i16,
     pub lanes: Vec<Vec<Reading>>,
+    /// A fetch asks for the first partition of its lane that is not read to its end, not for all.
+    pub in_turn: bool,
     pub count: Option<u64>,
     pub fetch_bytes: i32,
     pub shared: Arc<Shared>,
@@ -221,11 +229,13 @@ impl FetchWorker {
     /// The next fetch of a lane; `None` when it is at its end.
     fn request(&self, lane: usize) -> Option<Template> {
         let open = |reading: &&Reading| reading.end.is_none_or(|end| reading.next < end);
+        let partitions_max = if self.in_turn { 1 } else { usize::MAX };
         let partitions: Vec<FetchPartition> = self
             .lanes
             .get(lane)?
             .iter()
             .filter(open)
+            .take(partitions_max)
             .map(|reading| FetchPartition {
                 partition: reading.partition,
                 fetch_offset: reading.next,

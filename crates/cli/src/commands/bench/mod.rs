@@ -73,6 +73,10 @@ pub struct LoadArgs {
     /// Most bytes of one fetch
     #[arg(long, default_value_t = 1024 * 1024, value_parser = clap::value_parser!(i32).range(1..))]
     pub fetch_bytes: i32,
+    /// Read each connection's partitions one after the other, each to its end, with one fetch under
+    /// way: what a reader of a single partition meets
+    #[arg(long)]
+    pub in_turn: bool,
 }
 
 /// Runs the command.
