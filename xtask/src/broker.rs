@@ -115,9 +115,12 @@ fn start_levada(folder: &Path, flags: &[&str]) -> Result<Broker> {
     let data = folder.join("data");
     let mut command = Command::new(levada_binary());
     command
-        .args(["serve", "--kafka", "127.0.0.1:0", "--http", "off", "--data"])
+        .args(["serve", "--kafka", "127.0.0.1:0", "--data"])
         .arg(&data)
         .args(flags);
+    if !flags.contains(&"--http") {
+        command.args(["--http", "off"]);
+    }
     let ready = data.join("ready.json");
     Broker::start_program(command, folder, |pid| {
         let text = fs::read_to_string(&ready).ok()?;

@@ -11,6 +11,7 @@ mod count;
 mod fuzz;
 mod hostile;
 mod interop;
+mod mixed;
 mod mutants;
 mod process;
 mod proofs;
@@ -56,6 +57,8 @@ enum Chore {
     Count(count::Options),
     /// Levada alone with up to a million partitions, 10,000 connections, 100,000 groups
     Scale(scale::Options),
+    /// Producers beside a backfill, rewriting and a flood; an hour at 70 % of the peak: into bench/
+    Mixed(mixed::Options),
     /// kill -9 under load, every promise checked after each restart
     Kill(proofs::KillOptions),
     /// The same on storage that drops every unsynced byte at the kill
@@ -90,6 +93,7 @@ fn main() {
         Chore::Bench(options) => bench::run(&options),
         Chore::Count(options) => count::run(&options),
         Chore::Scale(options) => scale::run(&options),
+        Chore::Mixed(options) => mixed::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),
         Chore::Power(options) => proofs::kill(&options, true),
         Chore::Mutants(options) => mutants::run(&options),

@@ -38,7 +38,7 @@ pub fn run(
     drive(system, &server, row.key, &shortened(&before))?;
     drop(server);
     let server = Broker::start(Kind::Levada, folder)?;
-    cool(folder)?;
+    println!("made cold: {}", cool(&folder.join("data"))?);
     let samples = results.samples.entry((row.key, system.key)).or_default();
     measure::row(system, &server, row.key, &shortened(&load), samples)?;
     let device = samples
@@ -63,15 +63,13 @@ pub fn run(
     Ok(())
 }
 
-/// Takes the files of a folder out of the page cache, and says how.
+/// Takes the files of a folder out of the page cache; tells how many, and how.
 ///
 /// # Errors
 /// When the system does not let go of them.
-pub fn cool(folder: &Path) -> Result<()> {
+pub fn cool(data: &Path) -> Result<Value> {
     let mut cool = process::command(binary("levada-floor"));
-    let cooled = floor(cool.arg("cool").arg("--data").arg(folder.join("data")))?;
-    println!("made cold: {cooled}");
-    Ok(())
+    floor(cool.arg("cool").arg("--data").arg(data))
 }
 
 fn floor(command: &mut std::process::Command) -> Result<Value> {

@@ -4,14 +4,14 @@
 //!
 //! Rows and systems are data (`rows.rs`, `systems.rs`); a further one is an entry there.
 
-mod cold;
-mod figures;
+pub mod cold;
+pub mod figures;
 mod measure;
 mod page;
-mod plot;
+pub mod plot;
 mod rows;
 mod start;
-mod systems;
+pub mod systems;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -303,7 +303,8 @@ fn limits(folder: &Path, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-fn describe_machine() -> Vec<(&'static str, String)> {
+/// Names and numbers of this machine now.
+pub fn describe_machine() -> Vec<(&'static str, String)> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));

@@ -17,79 +17,100 @@ const GAP: f64 = 14.0;
 /// A bar that stands for a figure above zero can be seen.
 const BAR_MIN: f64 = 1.0;
 
-/// The whole picture; systems without a figure are left out.
+/// One bar: whose it is, how long, and its colour.
+pub struct Bar {
+    pub name: String,
+    pub figure: f64,
+    pub fill: &'static str,
+}
+
+/// Bars that can be held against each other, under one title.
+pub struct Panel {
+    pub title: String,
+    pub bars: Vec<Bar>,
+}
+
+/// Ours.
+pub const OURS: &str = "#0b7285";
+/// What the others are held against.
+pub const BASE: &str = "#adb5bd";
+
+/// The whole picture of a row; systems without a figure are left out.
 pub fn draw(results: &Results, row: &Row) -> String {
-    let panels: Vec<(&Metric, Vec<(&System, f64)>)> = row
-        .drawn
-        .iter()
-        .map(|metric| (*metric, bars(results, row, metric)))
-        .filter(|(_, bars)| !bars.is_empty())
-        .collect();
-    let of = |bars: &[(&System, f64)]| HEAD + STEP * bars.len() as f64 + GAP;
-    let height: f64 = panels.iter().map(|(_, bars)| of(bars)).sum::<f64>() + GAP;
+    let panels = row.drawn.iter().map(|metric| Panel {
+        title: title(metric),
+        bars: bars(results, row, metric),
+    });
+    panels_of(&panels.collect::<Vec<_>>())
+}
+
+/// Panels below each other, those without bars left out.
+pub fn panels_of(panels: &[Panel]) -> String {
+    let panels = panels.iter().filter(|panel| !panel.bars.is_empty());
+    let of = |panel: &Panel| HEAD + STEP * panel.bars.len() as f64 + GAP;
+    let height: f64 = panels.clone().map(of).sum::<f64>() + GAP;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
     let mut top = 0.0;
-    for (metric, bars) in &panels {
-        panel(&mut svg, top, metric, bars);
-        top += of(bars);
+    for found in panels {
+        panel(&mut svg, top, found);
+        top += of(found);
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-/// The figures of a panel in the systems' order.
-fn bars<'a>(results: &'a Results, row: &Row, metric: &Metric) -> Vec<(&'a System, f64)> {
-    let systems = results.systems.iter();
-    let figures = systems.filter_map(|system| Some((*system, results.of(row, system, metric)?)));
-    figures.collect()
-}
-
-fn panel(svg: &mut String, top: f64, metric: &Metric, bars: &[(&System, f64)]) {
+fn title(metric: &Metric) -> String {
     let better = if metric.is_less_better {
         "less"
     } else {
         "more"
     };
-    let most = bars.iter().map(|(_, figure)| *figure).fold(0.0, f64::max);
-    text(
-        svg,
-        (GAP, top + 24.0),
-        "start",
-        &format!("{} ({better} is better)", metric.title),
-        " font-weight=\"bold\"",
-    );
-    for (at, (system, figure)) in bars.iter().enumerate() {
+    format!("{} ({better} is better)", metric.title)
+}
+
+/// The figures of a panel in the systems' order.
+fn bars(results: &Results, row: &Row, metric: &Metric) -> Vec<Bar> {
+    let bar = |system: &&'static System| {
+        Some(Bar {
+            name: system.name.replace('`', ""),
+            figure: results.of(row, system, metric)?,
+            fill: fill(system),
+        })
+    };
+    results.systems.iter().filter_map(bar).collect()
+}
+
+fn panel(svg: &mut String, top: f64, panel: &Panel) {
+    let figures = panel.bars.iter().map(|bar| bar.figure);
+    let most = figures.fold(0.0, f64::max);
+    let head = (GAP, top + 24.0);
+    text(svg, head, "start", &panel.title, " font-weight=\"bold\"");
+    for (at, bar) in panel.bars.iter().enumerate() {
         let y = top + HEAD + STEP * at as f64;
         let middle = y + BAR * 0.75;
-        let length = (figure / most.max(f64::MIN_POSITIVE)) * (WIDTH - NAMES - FIGURES);
+        let length = (bar.figure / most.max(f64::MIN_POSITIVE)) * (WIDTH - NAMES - FIGURES);
         let length = length.max(BAR_MIN);
-        text(
-            svg,
-            (NAMES - 8.0, middle),
-            "end",
-            &system.name.replace('`', ""),
-            "",
-        );
-        let fill = fill(system);
+        text(svg, (NAMES - 8.0, middle), "end", &bar.name, "");
+        let fill = bar.fill;
         // Writing to a string cannot fail.
         let _ = writeln!(
             svg,
             "<rect x=\"{NAMES}\" y=\"{y}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{fill}\"/>"
         );
         let end = NAMES + length + 6.0;
-        text(svg, (end, middle), "start", &show(Some(*figure)), "");
+        text(svg, (end, middle), "start", &show(Some(bar.figure)), "");
     }
 }
 
 /// Ours stands out; a peer that does not sync is paler than one that does.
 fn fill(system: &System) -> &'static str {
     match (system.role, system.is_synced) {
-        (Role::Levada, _) => "#0b7285",
-        (Role::Floor, _) => "#adb5bd",
+        (Role::Levada, _) => OURS,
+        (Role::Floor, _) => BASE,
         (Role::Peer, true) => "#e8590c",
         (Role::Peer, false) => "#ffc078",
     }

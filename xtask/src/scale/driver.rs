@@ -1,15 +1,21 @@
 //! A broker under measurement: loads on it, its memory, its restart.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::broker::{Broker, levada_binary};
 use crate::process;
+
+const CHILD_POLL: Duration = Duration::from_millis(10);
 
 /// A broker with its folder.
 pub struct Driver {
@@ -85,6 +91,28 @@ impl Driver {
         &self.broker.address
     }
 
+    /// The folder of its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// A counter of `/metrics`, where the broker was started with an HTTP listener.
+    ///
+    /// # Errors
+    /// When nobody answers there, or has no such counter.
+    pub fn counter(&self, name: &str) -> Result<f64> {
+        let ready: Value = serde_json::from_slice(&fs::read(self.data().join("ready.json"))?)?;
+        let address = ready.get("http").and_then(Value::as_str);
+        let mut stream = TcpStream::connect(address.context("the broker serves no metrics")?)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.with_context(|| format!("no {name} among the metrics"))
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = process::command(levada_binary());
         command
@@ -149,6 +177,22 @@ pub struct Run {
 }
 
 impl Run {
+    /// Its figures, or None when it was ended early because `over` was set.
+    ///
+    /// # Errors
+    /// When an answer was wrong.
+    pub fn end_before(mut self, over: &AtomicBool) -> Result<Option<Value>> {
+        while self.child.try_wait()?.is_none() {
+            if over.load(Ordering::Relaxed) {
+                self.child.kill()?;
+                self.child.wait()?;
+                return Ok(None);
+            }
+            thread::sleep(CHILD_POLL);
+        }
+        self.end().map(Some)
+    }
+
     /// Its figures.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 mod crowd;
 mod curve;
-mod driver;
+pub mod driver;
 mod page;
 mod pauses;
 

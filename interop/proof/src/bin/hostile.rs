@@ -1,9 +1,12 @@
 //! `levada-hostile`: attacks a broker and checks that others do not feel it.
 #![allow(clippy::disallowed_methods)] // a test tool
 
+use std::io::Read;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use levada_proof::hostile::{self, Plan};
 
@@ -16,8 +19,16 @@ struct Arguments {
     #[arg(long)]
     attack: Vec<String>,
     /// Where the broker's data, its log and result.json go; must be empty
-    #[arg(long)]
-    folder: PathBuf,
+    #[arg(long, required_unless_present = "against")]
+    folder: Option<PathBuf>,
+    /// Only attack the broker at this address, until standard input is closed
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        requires = "attack",
+        conflicts_with = "command"
+    )]
+    against: Option<String>,
     /// What the broker's settings allow for requests (`memory.request_bytes`)
     #[arg(long, default_value_t = 48 << 20)]
     request_bytes: u64,
@@ -25,7 +36,7 @@ struct Arguments {
     #[arg(long, default_value_t = 48 << 20)]
     response_bytes: u64,
     /// Starts the broker; `{address}` and `{data}` are filled in
-    #[arg(last = true, required = true)]
+    #[arg(last = true, required_unless_present = "against")]
     command: Vec<String>,
 }
 
@@ -36,10 +47,14 @@ fn main() -> Result<()> {
         let known = names.contains(&name.as_str());
         ensure!(known, "no attack {name}; there are {}", names.join(", "));
     }
-    let result = arguments.folder.join("result.json");
+    if let Some(address) = &arguments.against {
+        return attack_until_closed(address, &arguments.attack);
+    }
+    let folder = arguments.folder.context("clap asks for --folder")?;
+    let result = folder.join("result.json");
     let reports = hostile::run(&Plan {
         command: arguments.command,
-        folder: arguments.folder,
+        folder,
         seconds: arguments.seconds,
         only: arguments.attack,
         request_bytes: arguments.request_bytes,
@@ -52,4 +67,19 @@ fn main() -> Result<()> {
         .count();
     println!("{} passed, {failed} failed", reports.len() - failed);
     std::process::exit(i32::from(failed > 0));
+}
+
+/// Prints what the attacks did, one a line.
+fn attack_until_closed(address: &str, attacks: &[String]) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let did = thread::scope(|scope| {
+        scope.spawn(|| {
+            // An error is an end too.
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            over.store(true, Ordering::Relaxed);
+        });
+        hostile::attack(address, attacks, &over)
+    })?;
+    did.iter().for_each(|did| println!("{did}"));
+    Ok(())
 }

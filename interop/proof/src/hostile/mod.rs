@@ -117,6 +117,28 @@ pub fn run(plan: &Plan) -> Result<Vec<Report>> {
     Ok(reports)
 }
 
+/// Attacks a broker that somebody else runs and measures, with all of these at once, until `over` is
+/// set. What each did, in its own words.
+///
+/// # Errors
+/// When the broker does not accept any more.
+pub fn attack(address: &str, only: &[String], over: &AtomicBool) -> Result<Vec<String>> {
+    let chosen = attacks::ALL.iter();
+    let chosen = chosen.filter(|attack| only.iter().any(|name| name == attack.name));
+    let target = &Target { address, over };
+    let ready = &Arc::new(AtomicBool::new(false));
+    thread::scope(|scope| {
+        let running: Vec<_> = chosen
+            .map(|attack| scope.spawn(move || (attack.run)(target, ready)))
+            .collect();
+        let joined = running.into_iter().map(|attacker| {
+            let did = attacker.join();
+            did.map_err(|_| anyhow::anyhow!("the attacker panicked"))?
+        });
+        joined.collect()
+    })
+}
+
 fn one(plan: &Plan, attack: &attacks::Attack, address: &str, process: &Process) -> Result<Report> {
     let length = Duration::from_secs(plan.seconds);
     let before = Client::measure(address, length / 2, &|| {});
