@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::rows::Load;
+use super::clients;
+use super::rows::{Driver, Load};
 use super::systems::{System, binary};
 use crate::broker::{Broker, levada_binary};
 use crate::process::{self, stat, tree};
@@ -80,6 +82,28 @@ pub fn row(
 /// # Errors
 /// When it fails, or found a wrong answer.
 pub fn drive(system: &System, server: &Broker, topic: &str, load: &Load) -> Result<Value> {
+    let mut command = match load.driver {
+        Driver::Ours => ours(system, server, topic, load),
+        _ => clients::command(load, topic, &server.address)?,
+    };
+    let output = command
+        .output()
+        .context("the load generator does not start")?;
+    let show = || process::show(&command);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let result = clients::figures(load, &stdout).with_context(|| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        format!("`{}` says: {}", show(), said.trim())
+    })?;
+    let clean = result.get("errors").and_then(Value::as_u64) == Some(0)
+        && result.get("verified").and_then(Value::as_bool) == Some(true);
+    if !output.status.success() || !clean {
+        bail!("`{}` found wrong answers: {result}", show());
+    }
+    Ok(result)
+}
+
+fn ours(system: &System, server: &Broker, topic: &str, load: &Load) -> Command {
     let mut command = match system.protocol() {
         None => process::command(levada_binary()),
         Some(_) => process::command(binary("levada-peers")),
@@ -90,20 +114,7 @@ pub fn drive(system: &System, server: &Broker, topic: &str, load: &Load) -> Resu
     };
     command.args(load.arguments());
     command.args(["--topic", topic, "--broker", &server.address]);
-    let output = command
-        .output()
-        .context("the load generator does not start")?;
-    let show = || process::show(&command);
-    let result: Value = serde_json::from_slice(&output.stdout).with_context(|| {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        format!("`{}` says: {}", show(), said.trim())
-    })?;
-    let clean = result.get("errors").and_then(Value::as_u64) == Some(0)
-        && result.get("verified").and_then(Value::as_bool) == Some(true);
-    if !output.status.success() || !clean {
-        bail!("`{}` found wrong answers: {result}", show());
-    }
-    Ok(result)
+    command
 }
 
 /// What a process and its children have used since they started.

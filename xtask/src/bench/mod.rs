@@ -4,6 +4,7 @@
 //!
 //! Rows and systems are data (`rows.rs`, `systems.rs`); a further one is an entry there.
 
+mod clients;
 pub mod cold;
 pub mod figures;
 mod measure;
@@ -23,9 +24,10 @@ use anyhow::{Context, Result, bail};
 use crate::broker::Broker;
 use crate::process;
 use crate::report::Tally;
+use crate::toolchain;
 use figures::Results;
 use measure::{drive, idle_mib};
-use rows::{FIRST, Kind, ROWS, Row, WARM_UP};
+use rows::{Driver, FIRST, Kind, ROWS, Row, WARM_UP};
 use systems::{Role, SYSTEMS, System, binary, build};
 
 #[derive(clap::Args, Default)]
@@ -90,7 +92,7 @@ const KEEP_PERCENT: u64 = 125;
 pub fn run(options: &Options) -> Result<Tally> {
     let systems = chosen(SYSTEMS, &options.system, |system| system.key)?;
     let rows = chosen(ROWS, &options.row, |row| row.key)?;
-    let (cold, warm): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_cold);
+    let (cold, mut warm): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_cold);
     if !cold.is_empty() {
         build("levada-floor")?;
     }
@@ -105,6 +107,7 @@ pub fn run(options: &Options) -> Result<Tally> {
         missing: Vec::new(),
         samples: BTreeMap::new(),
     };
+    without_missing_clients(&mut warm, &mut results, &mut tally)?;
     for system in systems {
         match system.install(options.build) {
             Ok(()) => results.systems.push(system),
@@ -123,7 +126,7 @@ pub fn run(options: &Options) -> Result<Tally> {
                 folder: &folder,
                 quick: options.quick,
             };
-            for part in parts(system, &done) {
+            for part in &parts(system, &done) {
                 match turn.run(part, &mut results) {
                     Ok(()) => tally.passed += part.len() as u64,
                     Err(error) => excuse(system, error, &mut results, &mut tally)?,
@@ -182,13 +185,49 @@ fn excuse(
     Ok(())
 }
 
-/// What one server of a system does: all rows, or, where it is fresh for each, one.
-fn parts<'a>(system: &System, rows: &'a [&'static Row]) -> Vec<&'a [&'static Row]> {
-    match system.is_fresh_for_each_row() {
-        true => rows.chunks(1).collect(),
-        false if rows.is_empty() => Vec::new(),
-        false => vec![rows],
+/// What one server of a system does: all rows that are for it, or, where it is fresh for each, one.
+fn parts(system: &System, rows: &[&'static Row]) -> Vec<Vec<&'static Row>> {
+    let is_ours = |row: &Row| row.load.is_none_or(|load| load.driver == Driver::Ours);
+    let rows = rows.iter().copied();
+    let rows: Vec<_> = rows
+        .filter(|row| is_ours(row) || system.speaks_kafka())
+        .collect();
+    let most = if system.is_fresh_for_each_row() {
+        1
+    } else {
+        usize::MAX
+    };
+    rows.chunks(most).map(<[_]>::to_vec).collect()
+}
+
+/// Leaves out the rows whose client cannot be had, with the reason on the page.
+fn without_missing_clients(
+    rows: &mut Vec<&'static Row>,
+    results: &mut Results,
+    tally: &mut Tally,
+) -> Result<()> {
+    for (driver, name) in [
+        (Driver::Librdkafka, "librdkafka"),
+        (Driver::Java, "the Java tools"),
+    ] {
+        let is_its = |row: &Row| row.load.is_some_and(|load| load.driver == driver);
+        if !rows.iter().any(|row| is_its(row)) {
+            continue;
+        }
+        match clients::install(driver) {
+            Ok(()) => {}
+            Err(error) if toolchain::is_ci() => return Err(error.context(name)),
+            Err(error) => {
+                println!("{name} is left out: {error:#}");
+                results
+                    .missing
+                    .push((name.to_owned(), format!("{error:#}")));
+                tally.skipped += 1;
+                rows.retain(|row| !is_its(row));
+            }
+        }
     }
+    Ok(())
 }
 
 /// A system's turn in a round.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::clients;
 use super::figures::{Results, median, show};
 use super::plot;
 use super::rows::{Metric, OPEN_ROWS, ROWS, Row};
@@ -109,8 +110,7 @@ fn section(page: &mut String, results: &Results, row: &Row, plot: &str) -> Resul
     let title = row.title;
     write!(page, "\n## {title}\n\n")?;
     if let Some(load) = &row.load {
-        let arguments = load.arguments().join(" ");
-        write!(page, "`levada bench {arguments}`. ")?;
+        write!(page, "`{}`. ", clients::show(load))?;
     }
     page.push_str("In brackets: Levada as a multiple of the floor, others of Levada.\n\n");
     write!(page, "![{title}](plots/{plot})\n\n| system | synced |")?;

@@ -39,9 +39,21 @@ pub enum Kind {
     Latency,
 }
 
+/// Which load generator it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// `levada bench`, or `levada-peers` for other protocols than Kafka's.
+    Ours,
+    /// Through confluent-kafka for Python.
+    Librdkafka,
+    /// The performance tools that come with Apache Kafka.
+    Java,
+}
+
 /// One run of a load generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
+    pub driver: Driver,
     pub kind: Kind,
     /// Bytes of a record's value.
     pub size: u32,
@@ -65,6 +77,7 @@ const QUICK_RATE_DIVISOR: u64 = 5;
 impl Load {
     const fn new(kind: Kind, size: u32, count: u64) -> Self {
         Self {
+            driver: Driver::Ours,
             kind,
             size,
             count,
@@ -254,7 +267,7 @@ pub static ROWS: &[Row] = &[
         before: Some(Load::new(Kind::Produce, 1024, 400_000)),
         load: Some(Load::new(Kind::Consume, 1024, 400_000)),
         is_cold: false,
-        shown: &[&RECORDS, &MEGABYTES, &CPU_PER_GB, &MEMORY],
+        shown: CONSUME_SHOWN,
         drawn: &[&RECORDS, &CPU_PER_GB],
         goals: &[goal(
             &CPU_PER_GB,
@@ -339,7 +352,91 @@ pub static ROWS: &[Row] = &[
         "Cold read of one partition among 1,000 interleaved, 64 KiB batches",
         63,
     ),
+    produce_row(
+        "librdkafka-produce",
+        "Produce with librdkafka, 1 KiB records, its default settings and acks=all",
+        Driver::Librdkafka,
+    ),
+    paced_row(
+        "librdkafka-paced",
+        "Produce with librdkafka at 1,000 records/s, 100 B, linger.ms=0",
+        Driver::Librdkafka,
+    ),
+    consume_row(
+        "librdkafka-consume",
+        "Consume with librdkafka, 1 KiB records",
+        Driver::Librdkafka,
+    ),
+    produce_row(
+        "java-produce",
+        "Produce with the Java client, 1 KiB records, its default settings and acks=all",
+        Driver::Java,
+    ),
+    paced_row(
+        "java-paced",
+        "Produce with the Java client at 1,000 records/s, 100 B, linger.ms=0",
+        Driver::Java,
+    ),
+    consume_row(
+        "java-consume",
+        "Consume with the Java client, 1 KiB records",
+        Driver::Java,
+    ),
 ];
+
+const fn client_row(
+    key: &'static str,
+    title: &'static str,
+    before: Option<Load>,
+    load: Load,
+    shown: &'static [&'static Metric],
+    drawn: &'static [&'static Metric],
+) -> Row {
+    Row {
+        key,
+        title,
+        before,
+        load: Some(load),
+        is_cold: false,
+        shown,
+        drawn,
+        goals: &[],
+    }
+}
+
+/// Enough that a virtual machine's start is a small part.
+const CLIENT_RECORDS: u64 = 1_000_000;
+
+const fn produce_row(key: &'static str, title: &'static str, driver: Driver) -> Row {
+    let load = Load {
+        driver,
+        ..Load::new(Kind::Produce, 1024, CLIENT_RECORDS)
+    };
+    client_row(key, title, None, load, THROUGHPUT, CLIENT_DRAWN)
+}
+
+const fn paced_row(key: &'static str, title: &'static str, driver: Driver) -> Row {
+    let load = Load {
+        driver,
+        rate: Some(1000),
+        ..Load::new(Kind::Produce, 100, 10_000)
+    };
+    client_row(key, title, None, load, PACED_SHOWN, PACED_DRAWN)
+}
+
+const fn consume_row(key: &'static str, title: &'static str, driver: Driver) -> Row {
+    let before = Some(Load::new(Kind::Produce, 1024, CLIENT_RECORDS));
+    let load = Load {
+        driver,
+        ..Load::new(Kind::Consume, 1024, CLIENT_RECORDS)
+    };
+    client_row(key, title, before, load, CONSUME_SHOWN, CLIENT_DRAWN)
+}
+
+const CLIENT_DRAWN: &[&Metric] = &[&RECORDS, &CPU_PER_GB];
+const CONSUME_SHOWN: &[&Metric] = &[&RECORDS, &MEGABYTES, &CPU_PER_GB, &MEMORY];
+const PACED_SHOWN: &[&Metric] = &[&RECORDS, &P50, &P99, &CPU_PERCENT, &FLUSHES];
+const PACED_DRAWN: &[&Metric] = &[&P50, &P99];
 
 /// 1 GiB over a thousand partitions, a batch to each in turn by one connection, so that they lie
 /// evenly mixed; then so many of them are read, one at a time. How large the batches are decides how

@@ -258,6 +258,11 @@ impl System {
         !matches!(self.server, Server::BookKeeper) || load.kind != rows::Kind::Latency
     }
 
+    /// Whether clients of Kafka can do with it whatever they like; the floor answers `levada bench`.
+    pub fn speaks_kafka(&self) -> bool {
+        matches!(self.server, Server::Levada | Server::Kafka(_))
+    }
+
     /// The floor keeps records in memory only for a row that reads them: keeping costs it a copy.
     pub fn is_fresh_for_each_row(&self) -> bool {
         matches!(self.server, Server::Floor(_))

@@ -147,7 +147,9 @@ fn went_on(kind: &Value) -> String {
     let mut told = Vec::new();
     if let Some(churn) = work(kind, "churn") {
         let (snapshots, rewritten) = (number(churn, "snapshots"), figure(churn, "rewritten_mb"));
-        told.push(format!("{snapshots:.0} snapshots, {rewritten} MB rewritten"));
+        told.push(format!(
+            "{snapshots:.0} snapshots, {rewritten} MB rewritten"
+        ));
     }
     let did = work(kind, "flood").and_then(Value::as_array);
     told.extend(
