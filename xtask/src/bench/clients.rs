@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::rows::{Driver, Kind, Load};
+use super::loads::{Driver, Kind, Load};
 use crate::{process, toolchain};
 
 /// What the Java tools are told to be: as Kafka's own scripts do.
@@ -102,9 +102,9 @@ pub fn figures(load: &Load, stdout: &str) -> Result<Value> {
 /// `N records sent, R records/sec (M MB/sec), A ms avg latency, X ms max latency, P ms 50th, ...`, the
 /// last line; those before are of parts of the run.
 fn java_producer(load: &Load, stdout: &str) -> Result<Value> {
-    let lines = stdout.lines().filter(|line| line.contains(" ms 99th"));
+    let mut lines = stdout.lines().filter(|line| line.contains(" ms 99th"));
     let line = lines
-        .last()
+        .next_back()
         .context("ProducerPerformance printed no figures")?;
     let before = |mark: &str| -> Result<f64> {
         let part = line.split(',').find(|part| part.contains(mark));

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::figures::Results;
+use super::loads::Load;
 use super::measure::{self, drive};
-use super::rows::{COLD_LIMIT, Load, Row};
+use super::rows::{COLD_LIMIT, Row};
 use super::systems::{System, binary};
 use crate::broker::{Broker, Kind};
 use crate::process;

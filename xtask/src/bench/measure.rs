@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::clients;
-use super::rows::{Driver, Load};
+use super::loads::{Driver, Load};
 use super::systems::{System, binary};
 use crate::broker::{Broker, levada_binary};
 use crate::process::{self, stat, tree};

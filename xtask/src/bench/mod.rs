@@ -7,6 +7,7 @@
 mod clients;
 pub mod cold;
 pub mod figures;
+mod loads;
 mod measure;
 mod page;
 pub mod plot;
@@ -26,8 +27,9 @@ use crate::process;
 use crate::report::Tally;
 use crate::toolchain;
 use figures::Results;
+use loads::{Driver, FIRST, Kind, Load, WARM_UP};
 use measure::{drive, idle_mib};
-use rows::{Driver, FIRST, Kind, ROWS, Row, WARM_UP};
+use rows::{ROWS, Row};
 use systems::{Role, SYSTEMS, System, binary, build};
 
 #[derive(clap::Args, Default)]
@@ -291,7 +293,7 @@ impl Turn<'_> {
         let Some(load) = &row.load else {
             return Ok(());
         };
-        let shortened = |load: &rows::Load| load.shortened(self.quick, self.system.divisor);
+        let shortened = |load: &Load| load.shortened(self.quick, self.system.divisor);
         if let Some(before) = &row.before {
             drive(self.system, server, row.key, &shortened(before))?;
         }
@@ -304,7 +306,7 @@ impl Turn<'_> {
 
     /// A row on a server of its own, which is started again in the middle.
     fn cold(&self, row: &'static Row, results: &mut Results) -> Result<()> {
-        let shortened = |load: &rows::Load| load.shortened(self.quick, self.system.divisor);
+        let shortened = |load: &Load| load.shortened(self.quick, self.system.divisor);
         cold::run(self.system, row, shortened, self.folder, results)
             .with_context(|| format!("row {}", row.key))
     }

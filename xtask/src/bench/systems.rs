@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::rows::{self, KAFKA, Load};
+use super::loads::{self, Load};
+use super::rows::KAFKA;
 use super::start;
 use crate::broker::{Broker, Kind};
 use crate::process;
@@ -255,7 +256,7 @@ impl System {
 
     /// Whether its protocol can do what a row asks for; the note says why not.
     pub fn does(&self, load: &Load) -> bool {
-        !matches!(self.server, Server::BookKeeper) || load.kind != rows::Kind::Latency
+        !matches!(self.server, Server::BookKeeper) || load.kind != loads::Kind::Latency
     }
 
     /// Whether clients of Kafka can do with it whatever they like; the floor answers `levada bench`.
