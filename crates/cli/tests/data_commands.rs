@@ -304,15 +304,6 @@ fn bench_checks_what_it_does_and_prints_the_contracts_keys() {
         "-o",
         "json",
     ];
-    let in_turn = [
-        "bench",
-        "consume",
-        "--topic",
-        "b",
-        "--in-turn",
-        "-o",
-        "json",
-    ];
     let latency = [
         "bench", "latency", "--topic", "l", "--rate", "500", "--count", "100", "--size", "50",
         "-o", "json",
@@ -320,7 +311,6 @@ fn bench_checks_what_it_does_and_prints_the_contracts_keys() {
     for (args, records) in [
         (&produce[..], 5001),
         (&consume[..], 5001),
-        (&in_turn[..], 5001),
         (&latency[..], 100),
     ] {
         let figures = server.run(args).json();
@@ -331,6 +321,14 @@ fn bench_checks_what_it_does_and_prints_the_contracts_keys() {
         assert_eq!(figures["verified"], true, "{figures}");
         assert_eq!(figures["records"], records, "{figures}");
     }
+    let of = |partition: &str| {
+        let words = ["bench", "consume", "--topic", "b", "-o", "json"].into_iter();
+        let words: Vec<&str> = words.chain(["--partition", partition]).collect();
+        server.run(&words).json()["records"].as_u64().unwrap()
+    };
+    let each = ["0", "1", "2"].map(of);
+    assert!(each.iter().all(|records| *records > 0), "{each:?}");
+    assert_eq!(each.iter().sum::<u64>(), 5001, "each partition by itself");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Partitions that lie interleaved in the log, read one after the other from a cold disk, and what
+//! Partitions that lie interleaved in the log, each read by itself from a cold disk, and what
 //! the disk gives when the same files are read from start to end.
 
 use std::fs;
@@ -10,13 +10,15 @@ use serde_json::Value;
 use super::figures::Results;
 use super::loads::Load;
 use super::measure::{self, drive};
-use super::rows::{COLD_LIMIT, Row};
+use super::rows::{COLD_LIMIT, COLD_PARTITIONS, Row};
 use super::systems::{System, binary};
 use crate::broker::{Broker, Kind};
 use crate::process;
 
 /// So much of the files is read for the bound: long enough to be steady, short enough to wait for.
 const SEQUENTIAL_BYTES_MAX: u64 = 512 << 20;
+/// Partitions that are read, evenly among all; the page tells their median.
+const PARTITIONS_READ: u32 = 16;
 /// Less than this part of the records from the device, and they came from memory.
 const DEVICE_SHARE_MIN: f64 = 0.9;
 
@@ -39,16 +41,24 @@ pub fn run(
     drive(system, &server, row.key, &shortened(&before))?;
     drop(server);
     let server = Broker::start(Kind::Levada, folder)?;
-    println!("made cold: {}", cool(&folder.join("data"))?);
     let samples = results.samples.entry((row.key, system.key)).or_default();
-    measure::row(system, &server, row.key, &shortened(&load), samples)?;
-    let device = samples
-        .get("device_read_per_byte")
-        .and_then(|all| all.last());
-    ensure!(
-        device.is_some_and(|share| *share >= DEVICE_SHARE_MIN),
-        "the records came from memory, not from the disk: {device:?} bytes of it for each byte read"
-    );
+    for number in 0..PARTITIONS_READ {
+        // A partition's neighbours come along with it: each is read cold by itself.
+        cool(&folder.join("data"))?;
+        let partition = Some(number * COLD_PARTITIONS / PARTITIONS_READ);
+        let load = Load {
+            partition,
+            ..shortened(&load)
+        };
+        measure::row(system, &server, row.key, &load, samples)?;
+        let device = samples
+            .get("device_read_per_byte")
+            .and_then(|all| all.last());
+        ensure!(
+            device.is_some_and(|share| *share >= DEVICE_SHARE_MIN),
+            "the records came from memory, not from the disk: {device:?} bytes of it for each read"
+        );
+    }
     drop(server);
     let mut read = process::command(binary("levada-floor"));
     read.args(["read", "--ending", "log"]);

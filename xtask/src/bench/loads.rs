@@ -35,8 +35,8 @@ pub struct Load {
     pub rate: Option<u64>,
     /// Partitions of the topic; one when not given.
     pub partitions: Option<u32>,
-    /// The partitions are read one after the other, each to its end, whatever `count` says.
-    pub in_turn: bool,
+    /// The only one that is read, to its end, whatever `count` says.
+    pub partition: Option<u32>,
 }
 
 const QUICK_DIVISOR: u64 = 10;
@@ -54,7 +54,7 @@ impl Load {
             in_flight: None,
             rate: None,
             partitions: None,
-            in_turn: false,
+            partition: None,
         }
     }
 
@@ -84,14 +84,12 @@ impl Load {
             }
         };
         add("size", Some(u64::from(self.size)));
-        add("count", (!self.in_turn).then_some(self.count));
+        add("count", self.partition.is_none().then_some(self.count));
         add("batch", self.batch.map(u64::from));
         add("in-flight", self.in_flight.map(u64::from));
         add("rate", self.rate);
         add("partitions", self.partitions.map(u64::from));
-        if self.in_turn {
-            arguments.push("--in-turn".to_owned());
-        }
+        add("partition", self.partition.map(u64::from));
         arguments
     }
 

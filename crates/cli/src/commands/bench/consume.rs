@@ -37,7 +37,14 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
     let client = connect(&args.broker, &context).await?;
     let (topic, partitions) = plan::topic(&client, &args, None).await?;
     let ends = plan::ends(&client, &args.topic, partitions).await?;
-    let there: i64 = ends.iter().map(|(first, end)| end - first).sum();
+    let is_wanted = |partition: i32| {
+        let wanted = args.partition.map(i64::from);
+        wanted.is_none_or(|wanted| wanted == i64::from(partition))
+    };
+    let wanted = (0..)
+        .zip(&ends)
+        .filter(|(partition, _)| is_wanted(*partition));
+    let there: i64 = wanted.map(|(_, (first, end))| end - first).sum();
     if there == 0 && args.count.is_none() {
         return Err(CliError::Failed(format!(
             "topic '{}' is empty: fill it with `levada bench produce --topic {}`",
@@ -52,14 +59,13 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
         partitions,
         args.connections.min(partitions),
     )?;
-    let lanes_max = if args.in_turn {
-        1
-    } else {
-        args.in_flight as usize
-    };
     let start = context.env.monotonic();
     let work = shares.into_iter().map(|share| {
-        let reading = share.partitions.iter().filter_map(|partition| {
+        let wanted = share
+            .partitions
+            .iter()
+            .filter(|partition| is_wanted(**partition));
+        let reading = wanted.filter_map(|partition| {
             let (first, end) = ends.get(usize::try_from(*partition).ok()?)?;
             Some(Reading {
                 partition: *partition,
@@ -72,8 +78,7 @@ pub async fn run(args: LoadArgs, context: Context) -> CliResult {
             address: share.address,
             topic: topic.clone(),
             version,
-            lanes: lanes(reading.collect(), lanes_max),
-            in_turn: args.in_turn,
+            lanes: lanes(reading.collect(), args.in_flight as usize),
             count: args.count,
             fetch_bytes: args.fetch_bytes,
             shared: shared.clone(),
@@ -134,8 +139,6 @@ pub struct FetchWorker {
     pub topic: Arc<Topic>,
     pub version: i16,
     pub lanes: Vec<Vec<Reading>>,
-    /// A fetch asks for the first partition of its lane that is not read to its end, not for all.
-    pub in_turn: bool,
     pub count: Option<u64>,
     pub fetch_bytes: i32,
     pub shared: Arc<Shared>,
@@ -229,13 +232,11 @@ impl FetchWorker {
     /// The next fetch of a lane; `None` when it is at its end.
     fn request(&self, lane: usize) -> Option<Template> {
         let open = |reading: &&Reading| reading.end.is_none_or(|end| reading.next < end);
-        let partitions_max = if self.in_turn { 1 } else { usize::MAX };
         let partitions: Vec<FetchPartition> = self
             .lanes
             .get(lane)?
             .iter()
             .filter(open)
-            .take(partitions_max)
             .map(|reading| FetchPartition {
                 partition: reading.partition,
                 fetch_offset: reading.next,

@@ -68,7 +68,6 @@ pub async fn run(mut args: LoadArgs, context: Context) -> CliResult {
                 }],
                 1,
             ),
-            in_turn: false,
             count: None,
             fetch_bytes: args.fetch_bytes,
             shared: read.clone(),

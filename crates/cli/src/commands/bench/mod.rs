@@ -73,10 +73,9 @@ pub struct LoadArgs {
     /// Most bytes of one fetch
     #[arg(long, default_value_t = 1024 * 1024, value_parser = clap::value_parser!(i32).range(1..))]
     pub fetch_bytes: i32,
-    /// Read each connection's partitions one after the other, each to its end, with one fetch under
-    /// way: what a reader of a single partition meets
-    #[arg(long)]
-    pub in_turn: bool,
+    /// Read only this partition, with one fetch under way
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["connections", "partitions"])]
+    pub partition: Option<u32>,
 }
 
 /// Runs the command.

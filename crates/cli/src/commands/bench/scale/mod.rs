@@ -139,7 +139,7 @@ fn batch_args(args: &ScaleArgs) -> LoadArgs {
         rate: None,
         compression: levada_records::Compression::None,
         fetch_bytes: 1,
-        in_turn: false,
+        partition: None,
     }
 }
 
