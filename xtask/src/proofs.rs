@@ -111,7 +111,7 @@ pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
 
 #[derive(clap::Args)]
 pub struct SoakOptions {
-    /// How long; in the last third the process is not killed
+    /// How long; in the second half the process is not killed
     #[arg(long, default_value_t = 60.0)]
     pub minutes: f64,
     /// Decides which faults, when

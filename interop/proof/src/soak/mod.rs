@@ -1,8 +1,8 @@
 //! A long mixed load with a fault every few seconds: every acknowledgement is kept, and memory, file
 //! descriptors, threads and disk do not grow.
 //!
-//! Two thirds of the time the process is killed now and then, among other faults; in the last third
-//! it lives on, so that a slow leak shows.
+//! Half of the time the process is killed now and then, among other faults; in the other half it
+//! lives on, so that a slow leak shows.
 
 mod checks;
 mod churn;
@@ -163,7 +163,7 @@ fn soak(plan: &Plan, stage: &mut Stage<'_>, checks: &mut Checks, samples: &Sampl
         if started.elapsed() >= plan.time || !stage.is_running() {
             break;
         }
-        if !lives_on && started.elapsed() >= plan.time * 2 / 3 {
+        if !lives_on && started.elapsed() >= plan.time / 2 {
             lives_on = true;
             samples.lives_on();
         }

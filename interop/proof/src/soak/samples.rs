@@ -17,8 +17,9 @@ use crate::trend::{Trend, median, thin};
 const EVERY: Duration = Duration::from_secs(1);
 /// Seconds of which the median is one point of a trend.
 const POINT_SECONDS: f64 = 5.0;
-/// The first part of the long life, in which caches fill, is left out of its trends.
-const WARM_UP: f64 = 0.2;
+/// The first part of the long life, in which caches fill and the allocator comes to hold pages of
+/// every size, is left out of its trends.
+const WARM_UP: f64 = 1.0 / 3.0;
 /// Memory breathes over minutes: a shorter long life is told, and not judged.
 const JUDGED_SECONDS_MIN: f64 = 900.0;
 /// A life shorter than this says nothing about memory.
