@@ -15,6 +15,7 @@ mod partition_table;
 pub mod partitions;
 mod producer_slots;
 mod producers;
+pub mod queues;
 pub mod reply;
 mod restore;
 mod saver;

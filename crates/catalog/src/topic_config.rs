@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use levada_model::limits::CONFIG_VALUE_BYTES_MAX;
 
+use crate::queues::QueueSettings;
 use crate::reply::TopicError;
 
 /// What values a setting takes.
@@ -26,6 +27,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Any number of these, comma separated.
     ListOf(&'static [&'static str]),
+    /// Anything, or nothing.
+    Text,
 }
 
 /// One setting that a topic may have.
@@ -179,6 +182,108 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     define("preallocate", Kind::Bool, "false", "Stored only."),
     define(
+        "queue.attempts.max",
+        Kind::Int { min: 1, max: 1000 },
+        "10",
+        "Deliveries after which a message goes to queue.dead.letter.topic, if that is set.",
+    ),
+    define(
+        "queue.content.based.deduplication",
+        Kind::Bool,
+        "false",
+        "A message without a deduplication id is known by its body's digest (FIFO queues).",
+    ),
+    define(
+        "queue.dead.letter.topic",
+        Kind::Text,
+        "",
+        "The queue that gets what was received queue.attempts.max times; none if empty.",
+    ),
+    define(
+        "queue.deduplication.scope",
+        Kind::OneOf(&["queue", "messageGroup"]),
+        "queue",
+        "Within what a deduplication id is one (FIFO queues).",
+    ),
+    define(
+        "queue.delay.ms",
+        Kind::Long {
+            min: 0,
+            max: 900_000,
+        },
+        "0",
+        "How long a message that was sent cannot be received, in milliseconds.",
+    ),
+    define(
+        "queue.documents",
+        Kind::Text,
+        "",
+        "What listeners keep beside a queue: its policy, its tags (JSON).",
+    ),
+    define(
+        "queue.enabled",
+        Kind::Bool,
+        "false",
+        "Whether the topic is a queue too.",
+    ),
+    define(
+        "queue.fifo",
+        Kind::Bool,
+        "false",
+        "Messages of a group are received in order, by one receiver at a time.",
+    ),
+    define(
+        "queue.in.flight.max",
+        int(1),
+        "120000",
+        "Messages that are received and not acknowledged, at most.",
+    ),
+    define(
+        "queue.message.bytes.max",
+        Kind::Int {
+            min: 1024,
+            max: 1 << 20,
+        },
+        "1048576",
+        "Largest message that the queue takes, in bytes of body and attributes.",
+    ),
+    define(
+        "queue.origin",
+        Kind::OneOf(&["queue", "topic"]),
+        "topic",
+        "Whether the topic was made as a queue, and so goes when the queue is deleted.",
+    ),
+    define(
+        "queue.receive.wait.ms",
+        Kind::Long {
+            min: 0,
+            max: 20_000,
+        },
+        "0",
+        "How long a receive waits for a first message, in milliseconds.",
+    ),
+    define(
+        "queue.retain",
+        Kind::Bool,
+        "false",
+        "Keep acknowledged messages for Kafka readers, until retention takes them.",
+    ),
+    define(
+        "queue.throughput.limit",
+        Kind::OneOf(&["perQueue", "perMessageGroupId"]),
+        "perQueue",
+        "Stored only: no FIFO queue is held back.",
+    ),
+    define(
+        "queue.visibility.timeout.ms",
+        Kind::Long {
+            min: 0,
+            max: 43_200_000,
+        },
+        "30000",
+        "How long a received message is hidden from other receivers, in milliseconds.",
+    ),
+    define(
         "retention.bytes",
         long(i64::MIN),
         "-1",
@@ -235,6 +340,7 @@ impl Kind {
             Kind::ListOf(values) => {
                 format!("a comma separated list of {}", values.join(", "))
             }
+            Kind::Text => format!("a text of at most {CONFIG_VALUE_BYTES_MAX} bytes"),
         }
     }
 
@@ -247,6 +353,7 @@ impl Kind {
             Kind::Double { min, max } => (value.parse::<f64>()).is_ok_and(|n| n >= min && n <= max),
             Kind::OneOf(values) => values.contains(&value),
             Kind::ListOf(values) => items(value).all(|item| values.contains(&item)),
+            Kind::Text => true,
         }
     }
 }
@@ -299,6 +406,32 @@ pub struct TopicConfig {
     pub delete_retention_ms: i64,
     pub min_compaction_lag_ms: i64,
     pub max_compaction_lag_ms: i64,
+    /// The topic is a queue too.
+    pub queue: Option<Box<QueueSettings>>,
+}
+
+/// A topic's settings as text, its own before the defaults.
+pub(crate) struct Values<'a> {
+    overrides: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Values<'a> {
+    pub fn text(&self, name: &str) -> &'a str {
+        let default = || definition(name).map_or("", |known| known.default);
+        (self.overrides.get(name)).map_or_else(default, String::as_str)
+    }
+
+    pub fn number(&self, name: &str) -> i64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    pub fn size(&self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(0)
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.text(name).eq_ignore_ascii_case("true")
+    }
 }
 
 impl Default for TopicConfig {
@@ -310,27 +443,23 @@ impl Default for TopicConfig {
 impl TopicConfig {
     /// Reads overrides that [`check_value`] has passed; what is missing is the default.
     pub(crate) fn of(overrides: &BTreeMap<String, String>) -> TopicConfig {
-        let text = |name: &str| -> &str {
-            let default = || definition(name).map_or("", |known| known.default);
-            overrides.get(name).map_or_else(default, String::as_str)
-        };
-        let number = |name: &str| text(name).parse::<i64>().unwrap_or(0);
-        let size = |name: &str| u32::try_from(number(name)).unwrap_or(0);
-        let policy = |wanted: &str| items(text("cleanup.policy")).any(|item| item == wanted);
+        let values = Values { overrides };
+        let policy = |wanted: &str| items(values.text("cleanup.policy")).any(|item| item == wanted);
         TopicConfig {
             deletes: policy("delete"),
             compacts: policy("compact"),
-            retention_ms: Some(number("retention.ms")).filter(|ms| *ms >= 0),
-            retention_bytes: u64::try_from(number("retention.bytes")).ok(),
-            max_message_bytes: size("max.message.bytes"),
-            log_append_time: text("message.timestamp.type") == "LogAppendTime",
-            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
-            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
-            segment_bytes: size("segment.bytes"),
-            segment_ms: number("segment.ms"),
-            delete_retention_ms: number("delete.retention.ms"),
-            min_compaction_lag_ms: number("min.compaction.lag.ms"),
-            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            retention_ms: Some(values.number("retention.ms")).filter(|ms| *ms >= 0),
+            retention_bytes: u64::try_from(values.number("retention.bytes")).ok(),
+            max_message_bytes: values.size("max.message.bytes"),
+            log_append_time: values.text("message.timestamp.type") == "LogAppendTime",
+            timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
+            segment_bytes: values.size("segment.bytes"),
+            segment_ms: values.number("segment.ms"),
+            delete_retention_ms: values.number("delete.retention.ms"),
+            min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
+            queue: QueueSettings::of(&values),
         }
     }
 

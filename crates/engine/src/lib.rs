@@ -15,6 +15,7 @@ pub mod groups;
 mod index_run;
 mod metrics;
 mod offsets;
+pub mod queue;
 mod read;
 mod requests;
 mod retention;
