@@ -1,0 +1,119 @@
+//! SQS: CreateQueue. A topic of that name becomes a queue too and keeps its records for both.
+
+use levada_engine::TopicRef;
+use levada_engine::queue::NewQueue;
+
+use super::{Answer, QUEUE_ATTRIBUTES};
+use crate::call::Call;
+use crate::errors::{Code, Result, SqsError};
+use crate::limits::RETENTION_SECONDS_DEFAULT;
+use crate::names;
+use crate::protocol::fields::{KEY_VALUE, NAME_VALUE};
+use crate::protocol::{Fields, Name, Writer};
+use crate::queue_attributes::View;
+
+/// One of the few names that begin with a small letter.
+const TAGS: Name = Name::new("tags", "Tag");
+
+pub struct Request {
+    name: String,
+    attributes: Vec<(String, String)>,
+    tags: Vec<(String, String)>,
+}
+
+impl Request {
+    pub fn read(_: &Call, fields: Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            name: fields.needed("QueueName")?,
+            attributes: fields.pairs(QUEUE_ATTRIBUTES, NAME_VALUE)?,
+            tags: fields.pairs(TAGS, KEY_VALUE)?,
+        })
+    }
+
+    /// The queue as it is asked for.
+    fn view(&self, call: &Call) -> Result<View> {
+        let fifo = self.attributes.iter().find(|(name, _)| name == "FifoQueue");
+        let is_fifo = fifo.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+        names::check(&self.name, is_fifo)?;
+        let mut view = View::new(is_fifo);
+        for (name, value) in &self.attributes {
+            view.set(name, value, call.region())?;
+        }
+        view.check()?;
+        if let Some(policy) = view.redrive_policy() {
+            policy.check(call, &self.name, is_fifo)?;
+        }
+        view.documents.tag(self.tags.clone())?;
+        Ok(view)
+    }
+
+    /// Whether a queue that is there is what was asked for, as far as anything was said.
+    fn compare(&self, call: &Call, asked: &View, there: &View) -> Result<()> {
+        for (name, _) in &self.attributes {
+            if asked.show(name, call.region()) != there.show(name, call.region()) {
+                let message = format!(
+                    "A queue already exists with the same name and a different value for attribute {name}"
+                );
+                return Err(SqsError::new(Code::QueueNameExists, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub struct Response {
+    url: String,
+}
+
+impl Answer for Response {
+    fn write(&self, writer: &mut Writer) {
+        writer.text("QueueUrl", &self.url);
+    }
+}
+
+pub async fn run(call: &Call, request: Request) -> Result<Response> {
+    let shared = &call.shared;
+    let _changing = shared.changing.lock().await;
+    let name = &request.name;
+    let asked = request.view(call)?;
+    let url = call.url(name);
+    if let Ok(info) = call.engine().queue(name) {
+        request.compare(call, &asked, &View::of(&info))?;
+        return Ok(Response { url });
+    }
+    if shared.deleted.holds(call.env(), name) {
+        let message = "You must wait 60 seconds after deleting a queue before you can create another \
+                       with the same name.";
+        return Err(SqsError::new(Code::QueueDeletedRecently, message));
+    }
+    let is_topic = call.engine().topic(&TopicRef::Name(name.clone())).is_some();
+    let has_retention = request
+        .attributes
+        .iter()
+        .any(|(name, _)| name == "MessageRetentionPeriod");
+    let mut configs = asked.clone().into_configs();
+    let mut set = |name: &str, value: &str| configs.push((name.to_owned(), value.to_owned()));
+    set("queue.enabled", "true");
+    if is_topic {
+        // Its records were there for Kafka readers before, and stay theirs.
+        set("queue.origin", "topic");
+        set("queue.retain", "true");
+    } else {
+        set("queue.origin", "queue");
+        if !has_retention {
+            set(
+                "retention.ms",
+                &(1000 * RETENTION_SECONDS_DEFAULT).to_string(),
+            );
+        }
+    }
+    let new = NewQueue {
+        name: name.clone(),
+        configs,
+    };
+    let (info, is_new) = call.engine().create_queue(new).await?;
+    if !is_new {
+        request.compare(call, &asked, &View::of(&info))?;
+    }
+    Ok(Response { url })
+}

@@ -1,0 +1,37 @@
+//! SQS: ListQueueTags.
+
+use super::Answer;
+use crate::call::Call;
+use crate::documents::Documents;
+use crate::errors::Result;
+use crate::protocol::fields::KEY_VALUE;
+use crate::protocol::{Fields, Name, Writer};
+
+pub struct Request {
+    queue: String,
+}
+
+impl Request {
+    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            queue: call.queue_name(fields)?,
+        })
+    }
+}
+
+pub struct Response {
+    tags: Vec<(String, String)>,
+}
+
+impl Answer for Response {
+    fn write(&self, writer: &mut Writer) {
+        writer.pairs(Name::new("Tags", "Tag"), KEY_VALUE, &self.tags);
+    }
+}
+
+pub async fn run(call: &Call, request: Request) -> Result<Response> {
+    let info = call.queue(&request.queue)?;
+    Ok(Response {
+        tags: Documents::of(&info.configs).tags.into_iter().collect(),
+    })
+}

@@ -1,0 +1,86 @@
+//! SQS: SendMessageBatch. Entries fail each for itself.
+
+use levada_engine::queue::{NewMessage, QueueError, Sent};
+
+use super::Answer;
+use crate::batch::{Outcome, entries};
+use crate::call::Call;
+use crate::errors::{Code, Result, SqsError};
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::message::{Outgoing, SentReply};
+use crate::protocol::{Fields, Writer};
+use crate::queue_attributes::View;
+
+pub struct Request {
+    queue: String,
+    messages: Vec<(String, Result<Outgoing>)>,
+}
+
+impl Request {
+    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
+        let entries = entries(fields, "SendMessageBatchRequestEntry")?;
+        let read = |(id, entry): (String, Fields<'_>)| (id, Outgoing::read(entry));
+        Ok(Self {
+            queue: call.queue_name(fields)?,
+            messages: entries.into_iter().map(read).collect(),
+        })
+    }
+}
+
+pub struct Response {
+    outcome: Outcome<(Sent, SentReply)>,
+}
+
+impl Answer for Response {
+    fn write(&self, writer: &mut Writer) {
+        self.outcome
+            .write(writer, |writer, (sent, reply)| reply.write(sent, writer));
+    }
+}
+
+pub async fn run(call: &Call, request: Request) -> Result<Response> {
+    let rules = View::of(&call.queue(&request.queue)?).rules();
+    let read = request
+        .messages
+        .iter()
+        .filter_map(|(_, message)| message.as_ref().ok());
+    let mut bytes = 0;
+    for message in read {
+        bytes += message.bytes();
+        // As the service: what a FIFO queue needs fails the whole batch, and as a wrong value.
+        message.check_fifo(rules).map_err(|error| SqsError {
+            code: Code::InvalidParameter,
+            ..error
+        })?;
+    }
+    if bytes > MESSAGE_BYTES_MAX {
+        let message = format!(
+            "Batch requests cannot be longer than {MESSAGE_BYTES_MAX} bytes. You have sent {bytes} bytes."
+        );
+        return Err(SqsError::new(Code::BatchRequestTooLong, message));
+    }
+    let mut outcome = Outcome::new("SendMessageBatchResultEntry");
+    let mut messages: Vec<NewMessage> = Vec::with_capacity(request.messages.len());
+    let mut replies = Vec::with_capacity(request.messages.len());
+    for (id, message) in request.messages {
+        match message.and_then(|message| message.seal(rules, call.sender())) {
+            Ok((message, reply)) => {
+                messages.push(message);
+                replies.push((id, reply));
+            }
+            Err(error) => outcome.add(id, Err(error)),
+        }
+    }
+    if messages.is_empty() {
+        return Ok(Response { outcome });
+    }
+    let sent = call.engine().send(&request.queue, messages).await;
+    for ((id, reply), sent) in replies.into_iter().zip(sent) {
+        match sent {
+            Ok(sent) => outcome.add(id, Ok((sent, reply))),
+            Err(QueueError::Unknown) => return Err(SqsError::no_queue()),
+            Err(error) => outcome.add(id, Err(error.into())),
+        }
+    }
+    Ok(Response { outcome })
+}
