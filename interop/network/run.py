@@ -145,7 +145,7 @@ class Broker:
         folder.mkdir()
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                inside(SERVER, levada, "serve", "--http", "off",
+                inside(SERVER, levada, "serve", "--http", "off", "--sqs", "off",
                        "--data", str(folder / "data"), *arguments),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

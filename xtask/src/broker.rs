@@ -121,6 +121,9 @@ fn start_levada(folder: &Path, flags: &[&str]) -> Result<Broker> {
     if !flags.contains(&"--http") {
         command.args(["--http", "off"]);
     }
+    if !flags.contains(&"--sqs") {
+        command.args(["--sqs", "off"]);
+    }
     let ready = data.join("ready.json");
     Broker::start_program(command, folder, |pid| {
         let text = fs::read_to_string(&ready).ok()?;

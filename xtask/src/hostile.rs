@@ -50,5 +50,5 @@ pub fn run(options: &Options) -> Result<Tally> {
     cargo.arg("--folder").arg(&folder);
     cargo.arg("--").arg(levada_binary());
     cargo.args(["serve", "--kafka", "{address}", "--data", "{data}"]);
-    proofs::counted(cargo.args(["--http", "off"]))
+    proofs::counted(cargo.args(["--http", "off", "--sqs", "off"]))
 }

@@ -104,6 +104,8 @@ pub fn kill(options: &KillOptions, power: bool) -> Result<Tally> {
         "{data}",
         "--http",
         "off",
+        "--sqs",
+        "off",
     ]);
     cargo.args(SMALL);
     counted(&mut cargo)

@@ -128,6 +128,7 @@ fn settings(data: &str) -> Result<Settings> {
         ("storage.data", data),
         ("kafka.listen", "127.0.0.1:0"),
         ("http.listen", "off"),
+        ("sqs.listen", "off"),
         // Preparing files goes by time, which differs from run to run.
         ("storage.pool_bytes_max", "0"),
         ("storage.reserve_bytes", "0"),

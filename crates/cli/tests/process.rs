@@ -17,6 +17,7 @@ fn levada(arguments: &[&str]) -> Command {
     }
     command
         .env("LEVADA_KAFKA_LISTEN", "127.0.0.1:0")
+        .env("LEVADA_SQS_LISTEN", "127.0.0.1:0")
         .env("LEVADA_HTTP_LISTEN", "127.0.0.1:0")
         .args(arguments);
     command
@@ -96,7 +97,8 @@ fn ready_json_has_the_contracts_keys_and_goes_with_the_process() {
     keys.sort_unstable();
     assert_eq!(keys, wanted);
     assert_eq!(ready["pid"], served.child.id());
-    assert!(ready["sqs"].is_null());
+    let sqs = ready["sqs"].as_str().unwrap();
+    assert!(served.banner.contains(sqs), "{}", served.banner);
     let kafka = ready["kafka"].as_str().unwrap();
     assert!(served.banner.contains(kafka), "{}", served.banner);
     served.signal(Signal::TERM);
@@ -269,7 +271,7 @@ fn the_demo_takes_the_addresses_of_serve_and_says_what_to_do_when_one_is_taken()
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
     let demo = ["demo", "--exit", "--records", "100", "--data", data];
-    for flag in ["--kafka", "--http"] {
+    for flag in ["--kafka", "--sqs", "--http"] {
         for command in [&demo[..], &["serve", "--data", data]] {
             let refused = run(&[command, &[flag, &taken]].concat());
             let said = stderr(&refused);

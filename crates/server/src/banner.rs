@@ -18,6 +18,16 @@ pub(crate) fn banner(settings: &Settings, addresses: &Addresses, cluster_id: &st
         }
         None => text.push_str("  Kafka   off\n"),
     }
+    match addresses.sqs {
+        Some(address) => {
+            let reach = reachable(address);
+            let _ = writeln!(
+                text,
+                "  SQS     {address}   try: aws sqs create-queue --queue-name q --endpoint-url http://{reach}"
+            );
+        }
+        None => text.push_str("  SQS     off\n"),
+    }
     match addresses.http {
         Some(address) => {
             let reach = reachable(address);

@@ -7,6 +7,7 @@ use levada_engine::{EngineSettings, GroupSettings};
 use levada_kafka::{Advertised, KafkaSettings};
 use levada_net::ListenerSettings;
 use levada_sequencer::SequencerSettings;
+use levada_sqs::{AccessKeys, SqsSettings};
 use levada_wal::WalConfig;
 
 use crate::config::Settings;
@@ -89,6 +90,26 @@ pub(crate) fn kafka_listener(settings: &Settings) -> ListenerSettings {
     ListenerSettings {
         connections_max: settings.kafka.connections_max as usize,
         proxy_protocol: settings.kafka.proxy_protocol,
+        ..ListenerSettings::default()
+    }
+}
+
+pub(crate) fn sqs(settings: &Settings, access_keys: AccessKeys) -> SqsSettings {
+    let sqs = &settings.sqs;
+    SqsSettings {
+        region: sqs.region.to_string(),
+        access_keys,
+        deleted_name_wait: Duration::from_millis(sqs.deleted_name_wait_ms),
+        request_bytes_max: settings.memory.request_bytes.to_usize(),
+        response_bytes_max: settings.memory.response_bytes.to_usize(),
+        ..SqsSettings::default()
+    }
+}
+
+pub(crate) fn sqs_listener(settings: &Settings) -> ListenerSettings {
+    ListenerSettings {
+        connections_max: settings.sqs.connections_max as usize,
+        proxy_protocol: settings.sqs.proxy_protocol,
         ..ListenerSettings::default()
     }
 }

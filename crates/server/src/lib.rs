@@ -45,6 +45,9 @@ pub enum StartError {
     /// A listener's address has no meaning here.
     #[error("{0}.listen is {1}, but that name has no address: {2}")]
     Address(&'static str, String, String),
+    /// The access keys of SQS clients cannot be read.
+    #[error("sqs.access_keys_file is {0}: {1}")]
+    Keys(String, String),
     /// A listener would be open to others and nobody would have to log in.
     #[error(
         "{0}.listen is {1}, which other machines can reach, and no authentication is configured: \

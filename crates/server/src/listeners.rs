@@ -1,6 +1,7 @@
 //! The only list of listeners: who binds where, who may, and the order in which they stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use levada_engine::Engine;
@@ -8,9 +9,10 @@ use levada_env::Env;
 use levada_http::{Health, HttpSettings, Registry};
 use levada_kafka::KafkaListener;
 use levada_net::{Drain, Listener, ListenerSettings, is_loopback};
+use levada_sqs::{AccessKeys, SqsListener};
 
 use crate::config::Settings;
-use crate::config::value::{Address, Listen};
+use crate::config::value::{Address, FilePath, Listen};
 use crate::{StartError, compose};
 
 /// How long the last probes and scrapes may take.
@@ -20,25 +22,32 @@ const HTTP_DRAIN: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     pub kafka: Option<SocketAddr>,
+    pub sqs: Option<SocketAddr>,
     pub http: Option<SocketAddr>,
 }
 
 /// Sockets that are bound and do not accept yet.
 pub(crate) struct Bound {
     kafka: Option<Listener>,
+    sqs: Option<Listener>,
     http: Option<Listener>,
+    access_keys: AccessKeys,
 }
 
-/// Refuses addresses that other machines can reach while nobody has to log in.
+/// Refuses addresses that other machines can reach while nobody has to log in. Gives the keys that
+/// SQS clients log in with.
 ///
 /// # Errors
-/// [`StartError::Open`], [`StartError::Address`].
-pub(crate) async fn check(env: &Env, settings: &Settings) -> Result<(), StartError> {
+/// [`StartError::Open`], [`StartError::Address`], [`StartError::Keys`].
+pub(crate) async fn check(env: &Env, settings: &Settings) -> Result<AccessKeys, StartError> {
+    let access_keys = access_keys(env, settings).await?;
+    let is_open = access_keys.is_empty();
     let all = [
-        ("kafka", &settings.kafka.listen),
-        ("http", &settings.http.listen),
+        ("kafka", &settings.kafka.listen, true),
+        ("sqs", &settings.sqs.listen, is_open),
+        ("http", &settings.http.listen, true),
     ];
-    for (name, listen) in all {
+    for (name, listen, is_open) in all {
         let Listen::At(address) = listen else {
             continue;
         };
@@ -47,12 +56,30 @@ pub(crate) async fn check(env: &Env, settings: &Settings) -> Result<(), StartErr
             .await
             .map_err(|error| StartError::Address(name, address.to_string(), error.to_string()))?;
         for candidate in resolved {
-            if !is_loopback(&candidate) && !settings.server.insecure {
+            if is_open && !is_loopback(&candidate) && !settings.server.insecure {
                 return Err(StartError::Open(name, address.to_string()));
             }
         }
     }
-    Ok(())
+    Ok(access_keys)
+}
+
+/// The keys of `sqs.access_keys_file`; none if it is not set.
+async fn access_keys(env: &Env, settings: &Settings) -> Result<AccessKeys, StartError> {
+    let Some(FilePath(path)) = settings.sqs.access_keys_file.0.clone() else {
+        return Ok(AccessKeys::default());
+    };
+    let refused = |why: String| StartError::Keys(settings.sqs.access_keys_file.to_string(), why);
+    let fs = Arc::clone(env.fs());
+    let bytes = env.blocking(move || fs.read(&path)).await;
+    let bytes = bytes.map_err(|error| refused(error.to_string()))?;
+    let keys = AccessKeys::parse(&String::from_utf8_lossy(&bytes));
+    let keys = keys.map_err(|error| refused(error.to_string()))?;
+    match keys.is_empty() {
+        // A file without keys must not open the listener to everybody.
+        true => Err(refused("it holds no key".to_owned())),
+        false => Ok(keys),
+    }
 }
 
 impl Bound {
@@ -60,11 +87,18 @@ impl Bound {
     ///
     /// # Errors
     /// [`StartError::Bind`].
-    pub async fn bind(env: &Env, settings: &Settings) -> Result<Self, StartError> {
+    pub async fn bind(
+        env: &Env,
+        settings: &Settings,
+        access_keys: AccessKeys,
+    ) -> Result<Self, StartError> {
         let kafka = (&settings.kafka.listen, compose::kafka_listener(settings));
+        let sqs = (&settings.sqs.listen, compose::sqs_listener(settings));
         let http = (&settings.http.listen, compose::http_listener());
         Ok(Self {
+            access_keys,
             kafka: bind(env, "kafka", kafka).await?,
+            sqs: bind(env, "sqs", sqs).await?,
             http: bind(env, "http", http).await?,
         })
     }
@@ -72,6 +106,7 @@ impl Bound {
     pub fn addresses(&self) -> Addresses {
         Addresses {
             kafka: self.kafka.as_ref().map(Listener::local_addr),
+            sqs: self.sqs.as_ref().map(Listener::local_addr),
             http: self.http.as_ref().map(Listener::local_addr),
         }
     }
@@ -89,6 +124,23 @@ impl Bound {
             env.clone(),
             engine.clone(),
             kafka,
+            listener,
+        ))
+    }
+
+    /// Begins to accept for SQS clients.
+    pub fn start_sqs(
+        &mut self,
+        env: &Env,
+        settings: &Settings,
+        engine: &Engine,
+    ) -> Option<SqsListener> {
+        let listener = self.sqs.take()?;
+        let sqs = compose::sqs(settings, std::mem::take(&mut self.access_keys));
+        Some(SqsListener::start(
+            env.clone(),
+            engine.clone(),
+            sqs,
             listener,
         ))
     }
@@ -126,16 +178,27 @@ async fn bind(
 /// What accepts.
 pub(crate) struct Listeners {
     pub kafka: Option<KafkaListener>,
+    pub sqs: Option<SqsListener>,
     pub http: Option<Drain>,
 }
 
 impl Listeners {
-    /// Lets Kafka's connections finish what is in flight; returns how many were cut off.
-    pub async fn drain_kafka(&self, deadline: Duration) -> usize {
-        match &self.kafka {
-            Some(kafka) => kafka.drain(deadline).await,
-            None => 0,
-        }
+    /// Lets the connections of clients finish what is in flight; returns how many were cut off.
+    pub async fn drain_clients(&self, deadline: Duration) -> usize {
+        let kafka = async {
+            match &self.kafka {
+                Some(kafka) => kafka.drain(deadline).await,
+                None => 0,
+            }
+        };
+        let sqs = async {
+            match &self.sqs {
+                Some(sqs) => sqs.drain(deadline).await,
+                None => 0,
+            }
+        };
+        let (kafka, sqs) = tokio::join!(kafka, sqs);
+        kafka + sqs
     }
 
     pub async fn drain_http(&self, env: &Env) {

@@ -11,6 +11,7 @@ use levada_http::{Collect, Labels, Page, Registry};
 use levada_kafka::{
     Clients, KafkaListener, KafkaMetrics, LATENCY_BOUNDS_US, MetricsSnapshot as KafkaTotals,
 };
+use levada_sqs::{SqsListener, SqsMetrics};
 use levada_wal::{SYNC_CLASSES_US, Wal};
 
 /// Everything that there is to collect.
@@ -18,7 +19,7 @@ pub(crate) fn registry(
     env: &Env,
     wal: &Wal,
     engine: &Engine,
-    kafka: Option<&KafkaListener>,
+    (kafka, sqs): (Option<&KafkaListener>, Option<&SqsListener>),
 ) -> Registry {
     let mut collectors: Vec<Box<dyn Collect>> = vec![
         Box::new(Process { env: env.clone() }),
@@ -30,6 +31,9 @@ pub(crate) fn registry(
             metrics: kafka.metrics(),
             clients: kafka.clients(),
         }));
+    }
+    if let Some(sqs) = sqs {
+        collectors.push(Box::new(Queues(sqs.metrics())));
     }
     Registry::new(collectors)
 }
@@ -310,6 +314,26 @@ impl Front {
             page.counter(name, help, value)?;
         }
         Ok(())
+    }
+}
+
+/// The SQS listener.
+struct Queues(Arc<SqsMetrics>);
+
+impl Collect for Queues {
+    fn collect(&self, page: &mut Page<'_>) -> fmt::Result {
+        let totals = self.0.snapshot();
+        let name = "levada_sqs_connections";
+        page.counter(name, "Connections accepted", totals.connections)?;
+        let help = "Requests refused before their action was known";
+        page.counter("levada_sqs_refused", help, totals.refused)?;
+        let labels: Vec<[(&str, &str); 1]> =
+            (totals.actions.iter().map(|of| [("action", of.action)])).collect();
+        let all = || labels.iter().zip(&totals.actions);
+        let requests = all().map(|(labels, of)| (&labels[..], of.requests));
+        page.counters("levada_sqs_requests", "Requests answered", requests)?;
+        let errors = all().map(|(labels, of)| (&labels[..], of.errors));
+        page.counters("levada_sqs_errors", "Requests refused", errors)
     }
 }
 

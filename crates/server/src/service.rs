@@ -38,9 +38,9 @@ impl Service {
     /// [`StartError`], which says what to do.
     pub async fn start(env: Env, settings: Settings) -> Result<Self, StartError> {
         limits::raise_open_files();
-        check(&env, &settings).await?;
+        let access_keys = check(&env, &settings).await?;
         let storage = Storage::open(&env, &settings).await?;
-        let mut bound = match Bound::bind(&env, &settings).await {
+        let mut bound = match Bound::bind(&env, &settings, access_keys).await {
             Ok(bound) => bound,
             Err(error) => {
                 close(&env, &storage).await;
@@ -49,7 +49,9 @@ impl Service {
         };
         let addresses = bound.addresses();
         let kafka = bound.start_kafka(&env, &settings, &storage.engine);
-        let registry = metrics::registry(&env, &storage.wal, &storage.engine, kafka.as_ref());
+        let sqs = bound.start_sqs(&env, &settings, &storage.engine);
+        let fronts = (kafka.as_ref(), sqs.as_ref());
+        let registry = metrics::registry(&env, &storage.wal, &storage.engine, fronts);
         let health = Health::new();
         health.set(Phase::Ready);
         let http = bound.start_http(&env, &health, registry);
@@ -57,7 +59,7 @@ impl Service {
             env,
             settings,
             storage,
-            listeners: Listeners { kafka, http },
+            listeners: Listeners { kafka, sqs, http },
             health,
             addresses,
         })
@@ -112,7 +114,7 @@ impl Service {
         // Long polls answer and group members get a clean close, so that the drain is short.
         self.storage.engine.wake_waiting();
         let deadline = Duration::from_millis(self.settings.server.drain_timeout_ms);
-        let connections_cut = self.listeners.drain_kafka(deadline).await;
+        let connections_cut = self.listeners.drain_clients(deadline).await;
         let closed = close(&self.env, &self.storage).await;
         self.listeners.drain_http(&self.env).await;
         match closed {

@@ -18,6 +18,7 @@ fn settings(dir: &Path, more: &[(&str, &str)]) -> Settings {
         ("storage.data".to_owned(), dir),
         ("kafka.listen".to_owned(), "127.0.0.1:0".to_owned()),
         ("http.listen".to_owned(), "127.0.0.1:0".to_owned()),
+        ("sqs.listen".to_owned(), "127.0.0.1:0".to_owned()),
     ];
     flags.extend(more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     let layers = Layers {

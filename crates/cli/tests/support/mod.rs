@@ -142,12 +142,14 @@ pub fn command(args: &[&str]) -> Command {
 
 /// Starts the service and reads its messages until it says that it is ready.
 fn serve(folder: &Path, kafka: &str) -> (Child, String) {
-    let mut child = command(&["serve", "--kafka", kafka, "--http", "off", "--data"])
-        .arg(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(&[
+        "serve", "--kafka", kafka, "--http", "off", "--sqs", "off", "--data",
+    ])
+    .arg(folder)
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
     let mut messages = BufReader::new(child.stderr.take().unwrap()).lines();
     let ready = messages
         .by_ref()

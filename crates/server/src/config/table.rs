@@ -1,7 +1,8 @@
 //! The table of settings: name, type, default, bounds and what it does.
 
 use super::value::{
-    Address, ByteCount, Durability, Folder, Json, Listen, LogFormat, LogLevel, Maybe, Value,
+    Address, ByteCount, Durability, FilePath, Folder, Json, Listen, LogFormat, LogLevel, Maybe,
+    Region, Value,
 };
 
 /// A value's canonical text and, if it is one, its number; or what is wrong with it.
@@ -186,6 +187,22 @@ settings! {
         /// Partitions of a topic whose creator did not say how many.
         num_partitions: u32 = "1", within 1..=100_000;
     }
+    /// The SQS listener.
+    sqs: SqsSection {
+        /// Where SQS clients connect. Port 0 lets the system choose.
+        listen: Listen = "127.0.0.1:9324", flag "sqs";
+        /// A file of access keys, an id and its secret on each line. Empty: requests need no
+        /// signature.
+        access_keys_file: Maybe<FilePath> = "";
+        /// The region in the ARNs of queues.
+        region: Region = "us-east-1";
+        /// Connections at a time; more are closed at once.
+        connections_max: u32 = "20000", within 1..=1_000_000;
+        /// Every connection begins with a PROXY protocol header (haproxy, cloud load balancers).
+        proxy_protocol: bool = "false";
+        /// How long a deleted queue's name cannot be used again; Amazon's service has 60000.
+        deleted_name_wait_ms: u64 = "0", within 0..=600_000;
+    }
     /// The HTTP listener: health and metrics.
     http: HttpSection {
         /// Where /healthz, /readyz and /metrics are served. Port 0 lets the system choose.
@@ -220,9 +237,9 @@ settings! {
         index_bytes: ByteCount = "96MiB", within 1_048_576..=1_099_511_627_776;
         /// Records received and not yet acknowledged; beyond it producers are held back.
         in_flight_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
-        /// Requests received and not yet answered; beyond it no more are read.
+        /// Requests of each listener, received and not yet answered; beyond it no more are read.
         request_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
-        /// Answers to fetches that are not sent yet; beyond it fetches wait.
+        /// Answers of each listener that are not sent yet; beyond it fetches and receives wait.
         response_bytes: ByteCount = "48MiB", within 1_048_576..=2_147_483_647;
     }
     /// Consumer groups.

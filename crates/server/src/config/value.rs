@@ -232,6 +232,53 @@ impl Value for Folder {
     }
 }
 
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePath(pub PathBuf);
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl Value for Maybe<FilePath> {
+    const KIND: &'static str = "file, or empty";
+    const JSON: Json = Json::Text;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(match text {
+            "" => None,
+            _ => Some(FilePath(PathBuf::from(text))),
+        }))
+    }
+}
+
+/// The name of a region, as clients of cloud services are configured for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region(pub String);
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Value for Region {
+    const KIND: &'static str = "region, such as us-east-1";
+    const JSON: Json = Json::Text;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        match (1..=64).contains(&text.len()) && text.bytes().all(legal) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!(
+                "is `{text}`, but must be a region such as us-east-1"
+            )),
+        }
+    }
+}
+
 /// A setting that is one of a few words.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident: $kind:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
@@ -313,5 +360,13 @@ mod tests {
             assert!(Address::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Listen::parse("off"), Ok(Listen::Off));
+    }
+
+    #[test]
+    fn a_region_is_a_word_that_fits_into_an_arn() {
+        assert_eq!(Region::parse("eu-west-1").unwrap().to_string(), "eu-west-1");
+        for wrong in ["", "eu west", "a:b", "EU", &"x".repeat(65)] {
+            assert!(Region::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

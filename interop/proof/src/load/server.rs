@@ -35,6 +35,8 @@ pub fn levada(binary: &Path, settings: &[(&str, &str)]) -> Vec<String> {
         "{data}",
         "--http",
         "off",
+        "--sqs",
+        "off",
     ];
     let mut words = vec![binary.display().to_string()];
     words.extend(fixed.map(str::to_owned));

@@ -99,7 +99,7 @@ pub async fn run(args: Args, context: Context) -> CliResult {
 async fn start(args: &Args, context: &Context) -> CliResult<Service> {
     let mut settings = args.settings.clone();
     let loaded = settings.load(&context.env)?;
-    for key in ["kafka.listen", "http.listen"] {
+    for key in ["kafka.listen", "sqs.listen", "http.listen"] {
         let Some((address, Source::Default)) = loaded.values.get(key) else {
             continue;
         };
