@@ -1,0 +1,98 @@
+//! What is no request, or too much of one.
+
+use std::time::Duration;
+
+use levada_sqs::SqsSettings;
+use levada_sqs::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use serde_json::json;
+
+use crate::support::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_is_refused_and_others_are_served() {
+    let server = Server::start().await;
+    for junk in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        let answer = server.raw(junk).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+            "{answer}"
+        );
+    }
+    let answer = server.request("PUT / HTTP/1.1", "").await;
+    assert_eq!(answer.status, 405);
+    let long = format!("GET /{} HTTP/1.1", "x".repeat(2 * HEAD_BYTES_MAX));
+    let answer = server
+        .raw(format!("{long}\r\nHost: a\r\n\r\n").as_bytes())
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 414") || answer.starts_with("HTTP/1.1 431"),
+        "{answer}"
+    );
+    let answer = server.json("ListQueues", json!([])).await;
+    assert_eq!(
+        answer.json()["__type"],
+        "com.amazon.coral.service#SerializationException"
+    );
+    let answer = server.form("/", "Action=ListQueues&a=%ff").await;
+    assert_eq!(answer.element("Code"), Some("MalformedInput"));
+    assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_long_is_not_read() {
+    let server = Server::start().await;
+    let head =
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.ListQueues";
+    let announced = format!("{head}\r\nContent-Length: {}\r\n\r\n", BODY_BYTES_MAX + 1);
+    let answer = server.raw(announced.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let chunk = format!(
+        "{:x}\r\n{}\r\n",
+        BODY_BYTES_MAX + 1,
+        "x".repeat(BODY_BYTES_MAX + 1)
+    );
+    let chunked = format!("{head}\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n");
+    let answer = server.raw(chunked.as_bytes()).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 413"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_gives_its_place_back() {
+    let settings = SqsSettings {
+        transfer_timeout: Duration::from_millis(50),
+        request_bytes_max: 0,
+        ..SqsSettings::default()
+    };
+    let server = Server::start_with(settings).await;
+    let head =
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.ListQueues";
+    let announced = format!("{head}\r\nContent-Length: {BODY_BYTES_MAX}\r\n\r\n{{");
+    // Both want all of the budget: the second one gets it when the first one's time is over.
+    let (first, second) = tokio::join!(
+        server.raw(announced.as_bytes()),
+        server.raw(announced.as_bytes())
+    );
+    assert!(first.starts_with("HTTP/1.1 408"), "{first}");
+    assert!(second.starts_with("HTTP/1.1 408"), "{second}");
+    assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_carries_many_requests() {
+    let server = Server::start().await;
+    let one =
+        "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: AmazonSQS.ListQueues\r\nContent-Length: 2\r\n";
+    let both = format!("{one}\r\n{{}}{one}Connection: close\r\n\r\n{{}}");
+    let answer = server.raw(both.as_bytes()).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+    let counted = server.listener.metrics().snapshot();
+    assert_eq!(counted.connections, 1);
+    assert_eq!(counted.actions[0].requests, 2);
+}
