@@ -121,7 +121,11 @@ impl Driver {
             position += 80 + u64::from(mixed % 50) + u64::from(mixed % 5 / 4);
         }
         let segment = SegmentId(u64::from(op.a % 4));
-        Command::Commit(Commit { segment, batches })
+        Command::Commit(Commit {
+            segment,
+            batches,
+            queued: Vec::new(),
+        })
     }
 
     fn spill(&self, state: &State, op: Op) -> Command {
