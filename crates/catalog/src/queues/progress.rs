@@ -77,7 +77,10 @@ impl Progress {
 
     /// Nothing stands here that an empty row would not say.
     pub(super) fn is_idle(&self) -> bool {
-        self.floor == 0 && self.exceptions.is_empty() && self.deduplication.is_empty()
+        self.floor == 0
+            && self.done.is_empty()
+            && self.exceptions.is_empty()
+            && self.deduplication.is_empty()
     }
 
     /// What lies below the log start is gone.
