@@ -75,6 +75,7 @@ fn commit(round: u64, next: &mut [u32], idempotent: bool) -> Commit {
     Commit {
         segment: SegmentId(round),
         batches: (0..BATCHES_PER_COMMIT).map(batch).collect(),
+        queued: Vec::new(),
     }
 }
 

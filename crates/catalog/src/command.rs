@@ -9,6 +9,7 @@ use levada_model::{
 };
 
 pub use crate::groups::GroupCommand;
+pub use crate::queues::{Delivery, QueueCommand, QueuedBatch};
 use crate::state::StateSettings;
 
 /// One change. The ordinals of its stored form are frozen: see [`crate::encoding`].
@@ -46,6 +47,7 @@ pub enum Command {
     /// otherwise than the state says.
     Configure(StateSettings),
     Group(GroupCommand),
+    Queue(QueueCommand),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct CreateTopic {
 pub struct Commit {
     pub segment: SegmentId,
     pub batches: Vec<CommitBatch>,
+    /// What there is to say of batches that were sent to queues, in their order.
+    pub queued: Vec<QueuedBatch>,
 }
 
 /// One record batch of a commit.
@@ -165,10 +169,13 @@ impl Command {
         const BATCH: usize = 40;
         const MOVE: usize = 24;
         match self {
-            Command::Commit(commit) => FIXED + commit.batches.len() * BATCH,
+            Command::Commit(commit) => {
+                FIXED + commit.batches.len() * BATCH + commit.queued.len() * BATCH
+            }
             Command::AdvanceLogStart { moves } => FIXED + moves.len() * MOVE,
             Command::MoveExtents(moves) => FIXED + moves.moves.len() * 2 * BATCH,
             Command::Group(group) => FIXED + group.size_hint(),
+            Command::Queue(queue) => FIXED + queue.size_hint(),
             _ => 4 * FIXED,
         }
     }

@@ -7,6 +7,7 @@ use crate::command::{Commit, CommitBatch};
 use crate::partitions::{NO_APPEND_TIME, Partition, TailEntry, append_time};
 use crate::producer_slots::Batch;
 use crate::producers::{Used, Verdict};
+use crate::queues::QueuedBatch;
 use crate::reply::{BatchRefusal, BatchResult, Effect};
 use crate::state::State;
 
@@ -25,17 +26,28 @@ impl State {
         let mut grown: Vec<PartitionId> = Vec::new();
         let (mut live_bytes, mut written_bytes) = (0, 0);
         let mut last: Option<PartitionId> = None;
-        for batch in &commit.batches {
+        let mut queued = commit.queued.as_slice();
+        for (index, batch) in commit.batches.iter().enumerate() {
             let entry = new_entry(commit, batch);
             written_bytes += u64::from(batch.length);
+            let queued = QueuedBatch::of(&mut queued, index);
+            if let Some(known) =
+                queued.and_then(|rule| self.find_queued(batch.partition, rule, now_ms))
+            {
+                results.push(known);
+                continue;
+            }
             let joins = last == Some(batch.partition);
             let result = self.commit_batch(batch, entry, joins, now_ms);
-            if matches!(result, BatchResult::Appended { .. }) {
+            if let BatchResult::Appended { base, .. } = result {
                 live_bytes += u64::from(batch.length);
                 if !joins {
                     grown.push(batch.partition);
                 }
                 last = Some(batch.partition);
+                if let Some(rule) = queued {
+                    self.note_queued(batch.partition, rule, (base, entry.offset_count), now_ms);
+                }
             }
             results.push(result);
         }

@@ -22,6 +22,7 @@ use crate::command::{
     MoveExtents, ReplaceRuns, SegmentBytes, SpillIndex,
 };
 use crate::groups::GroupCommand;
+use crate::queues::{QueueCommand, read_queued, write_queued};
 use crate::state::StateSettings;
 
 /// The version that is written; the only one there has been.
@@ -39,6 +40,9 @@ const ALLOCATE_PRODUCER: u8 = 9;
 const GROUP: u8 = 10;
 const REPLACE_RUNS: u8 = 11;
 const CONFIGURE: u8 = 12;
+const QUEUE: u8 = 13;
+/// A commit that says something of batches beside their places.
+const COMMIT_QUEUED: u8 = 14;
 
 /// Set beside a batch: which of the optional parts follow.
 const BATCH_HAS_PRODUCER: u8 = 1;
@@ -102,9 +106,14 @@ fn write_command(out: &mut Encoder, command: &Command, now_ms: i64) {
                 out.option(value.as_deref(), Encoder::text);
             });
         }
-        Command::Commit(commit) => {
+        Command::Commit(commit) if commit.queued.is_empty() => {
             out.u8(COMMIT);
             write_commit(out, commit, now_ms);
+        }
+        Command::Commit(commit) => {
+            out.u8(COMMIT_QUEUED);
+            write_commit(out, commit, now_ms);
+            write_queued(out, &commit.queued);
         }
         Command::AdvanceLogStart { moves } => {
             out.u8(ADVANCE_LOG_START);
@@ -135,6 +144,10 @@ fn write_command(out: &mut Encoder, command: &Command, now_ms: i64) {
             out.u8(GROUP);
             command.encode(out);
         }
+        Command::Queue(command) => {
+            out.u8(QUEUE);
+            command.encode(out, now_ms);
+        }
     }
 }
 
@@ -153,6 +166,11 @@ fn read_command(input: &mut Decoder<'_>, now_ms: i64) -> Result<Command, DecodeE
             changes: input.list(|input| Ok((text(input)?, input.option(text)?)))?,
         },
         COMMIT => Command::Commit(read_commit(input, now_ms)?),
+        COMMIT_QUEUED => {
+            let mut commit = read_commit(input, now_ms)?;
+            commit.queued = read_queued(input)?;
+            Command::Commit(commit)
+        }
         ADVANCE_LOG_START => Command::AdvanceLogStart {
             moves: input
                 .list(|input| Ok((PartitionId(input.varint()?), Offset(input.signed()?))))?,
@@ -168,6 +186,7 @@ fn read_command(input: &mut Decoder<'_>, now_ms: i64) -> Result<Command, DecodeE
         ALLOCATE_PRODUCER => Command::AllocateProducer,
         CONFIGURE => Command::Configure(read_settings(input)?),
         GROUP => Command::Group(GroupCommand::decode(input)?),
+        QUEUE => Command::Queue(QueueCommand::decode(input, now_ms)?),
         _ => return Err(DecodeError("unknown command")),
     })
 }
@@ -248,7 +267,11 @@ fn read_commit(input: &mut Decoder<'_>, now_ms: i64) -> Result<Commit, DecodeErr
             producer,
         })
     })?;
-    Ok(Commit { segment, batches })
+    Ok(Commit {
+        segment,
+        batches,
+        queued: Vec::new(),
+    })
 }
 
 fn read_producer(input: &mut Decoder<'_>) -> Result<BatchProducer, DecodeError> {

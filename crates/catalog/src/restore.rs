@@ -43,6 +43,9 @@ impl State {
 
 const BROKEN_BYTES: DecodeError = DecodeError("a segment's row breaks the rules for live bytes");
 
+/// Topics, partitions, producers, segments, groups.
+const TABLES_OF_VERSION_1: usize = 5;
+
 #[derive(PartialEq, Eq)]
 enum Stage {
     Head,
@@ -61,6 +64,8 @@ struct Restore {
     /// Kept until they can be put in the order of their use.
     producers: Vec<Slot>,
     counts: [u64; RowKind::COUNT],
+    /// How many tables the snapshot's version has.
+    tables: usize,
 }
 
 impl Restore {
@@ -72,6 +77,7 @@ impl Restore {
             named: BTreeMap::new(),
             producers: Vec::new(),
             counts: [0; RowKind::COUNT],
+            tables: RowKind::COUNT,
         }
     }
 
@@ -88,8 +94,8 @@ impl Restore {
                 }
             }
             (END, Stage::Rows) => {
-                for count in self.counts {
-                    if input.varint()? != count {
+                for count in self.counts.iter().take(self.tables) {
+                    if input.varint()? != *count {
                         return Err(DecodeError("a snapshot lacks rows"));
                     }
                 }
@@ -104,9 +110,11 @@ impl Restore {
         if input.take(MAGIC.len())? != MAGIC {
             return Err(DecodeError("this is not a snapshot of a catalog"));
         }
-        if input.u8()? != SNAPSHOT_VERSION {
-            return Err(DecodeError("unknown version of a snapshot"));
-        }
+        self.tables = match input.u8()? {
+            1 => TABLES_OF_VERSION_1,
+            SNAPSHOT_VERSION => RowKind::COUNT,
+            _ => return Err(DecodeError("unknown version of a snapshot")),
+        };
         self.state.settings = read_settings(input)?;
         self.state.partitions.set_next(input.varint()?);
         self.state.next_producer = input.signed()?;
@@ -127,6 +135,7 @@ impl Restore {
             }
             RowKind::Segment => self.state.segments.restore_row(input),
             RowKind::Group => self.state.groups.insert_row(input),
+            RowKind::Queue => self.state.queues.restore_row(input),
         }
     }
 
@@ -194,6 +203,10 @@ impl Restore {
         for row in self.early {
             let partition = self.state.partitions.get_mut(row.id);
             row.restore_into(partition.ok_or(DecodeError("a partition without a topic"))?)?;
+        }
+        let is_there = |id| self.state.partitions.get(id).is_some();
+        if !self.state.queues.partitions().all(is_there) {
+            return Err(DecodeError("a queue's row without a partition"));
         }
         self.state.producers.slots.restore(self.producers)?;
         Ok(self.state)

@@ -15,10 +15,11 @@ pub enum RowKind {
     Producer = 3,
     Segment = 4,
     Group = 5,
+    Queue = 6,
 }
 
 impl RowKind {
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 
     pub(crate) fn from_ordinal(ordinal: u8) -> Option<RowKind> {
         match ordinal {
@@ -27,6 +28,7 @@ impl RowKind {
             3 => Some(RowKind::Producer),
             4 => Some(RowKind::Segment),
             5 => Some(RowKind::Group),
+            6 => Some(RowKind::Queue),
             _ => None,
         }
     }

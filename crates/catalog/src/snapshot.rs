@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
-use levada_model::SegmentId;
 use levada_model::codec::Encoder;
+use levada_model::{PartitionId, SegmentId};
 
 use crate::encoding::write_settings;
 use crate::group_rules::GroupWalk;
@@ -24,8 +24,8 @@ use crate::partition_table::PageWalk;
 use crate::state::State;
 
 pub(crate) const MAGIC: [u8; 4] = *b"LVCS";
-/// The version that is written; the only one there has been.
-pub const SNAPSHOT_VERSION: u8 = 1;
+/// The version that is written. Version 1 had no queues: it is read as it was.
+pub const SNAPSHOT_VERSION: u8 = 2;
 pub(crate) const HEAD: u8 = 1;
 pub(crate) const ROWS: u8 = 2;
 pub(crate) const END: u8 = 3;
@@ -45,6 +45,7 @@ enum Stage {
     Producers { next: u32 },
     Segments { passed: Option<SegmentId> },
     Groups,
+    Queues { passed: Option<PartitionId> },
     End,
 }
 
@@ -52,6 +53,7 @@ impl State {
     /// Begins a snapshot of the state as it is now. One that is under way is given up.
     pub fn snapshot_begin(&mut self) {
         self.saver.begin();
+        self.queues.snapshot_begin();
         self.group_walk = GroupWalk::default();
         self.walk = Some(Walk {
             stage: Stage::Topics { passed: None },
@@ -101,6 +103,7 @@ impl State {
         for group in self.groups.iter() {
             group.encode_row(&mut out);
         }
+        self.queues.digest(&mut out);
         checksum(&out.bytes)
     }
 
@@ -115,6 +118,7 @@ impl State {
             Stage::Producers { next } => self.producers.slots.save_slice(next, saver, rows_max),
             Stage::Segments { passed } => self.segments.save_slice(passed, saver, rows_max),
             Stage::Groups => (self.group_walk).save_slice(&self.groups, saver, rows_max),
+            Stage::Queues { passed } => self.queues.save_slice(passed, saver, rows_max),
             Stage::End => return None,
         };
         if visited == 0 {
@@ -123,7 +127,8 @@ impl State {
                 Stage::Partitions(_) => Stage::Producers { next: 0 },
                 Stage::Producers { .. } => Stage::Segments { passed: None },
                 Stage::Segments { .. } => Stage::Groups,
-                Stage::Groups | Stage::End => Stage::End,
+                Stage::Groups => Stage::Queues { passed: None },
+                Stage::Queues { .. } | Stage::End => Stage::End,
             };
         }
         Some(visited)

@@ -10,6 +10,7 @@ use crate::groups::GroupTable;
 use crate::partition_table::PartitionTable;
 use crate::partitions::Partition;
 use crate::producers::ProducerTable;
+use crate::queues::QueueTable;
 use crate::reply::{Effect, Reply};
 use crate::saver::Saver;
 use crate::segments::{SegmentTable, SegmentUse};
@@ -47,6 +48,7 @@ pub struct State {
     pub(crate) segments: SegmentTable,
     pub(crate) producers: ProducerTable,
     pub(crate) groups: GroupTable,
+    pub(crate) queues: QueueTable,
     pub(crate) saver: Saver,
     pub(crate) group_walk: GroupWalk,
     /// The snapshot under way.
@@ -68,6 +70,7 @@ impl State {
             segments: SegmentTable::default(),
             producers: ProducerTable::default(),
             groups: GroupTable::default(),
+            queues: QueueTable::default(),
             saver: Saver::default(),
             group_walk: GroupWalk::default(),
             walk: None,
@@ -108,6 +111,7 @@ impl State {
                 Reply::Done
             }
             Command::Group(command) => self.apply_group(command, now_ms, effects),
+            Command::Queue(command) => self.apply_queue(command, now_ms, effects),
         }
     }
 

@@ -328,6 +328,17 @@ pub fn definition(name: &str) -> Option<&'static Definition> {
     at.ok().and_then(|at| DEFINITIONS.get(at))
 }
 
+/// The settings that one looks at on a topic with these of its own: those of queues only where it
+/// is one, or has them set.
+pub fn definitions_for<'a>(
+    own: impl Fn(&str) -> Option<&'a str> + 'a,
+) -> impl Iterator<Item = &'static Definition> + 'a {
+    let is_queue = own("queue.enabled").is_some_and(|value| value == "true");
+    DEFINITIONS.iter().filter(move |known| {
+        is_queue || !known.name.starts_with("queue.") || own(known.name).is_some()
+    })
+}
+
 impl Kind {
     /// What the kind allows, for a person.
     pub fn describe(&self) -> String {

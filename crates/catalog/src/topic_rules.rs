@@ -80,6 +80,7 @@ impl State {
         for partition in &partitions {
             self.drop_partition(*partition, effects);
         }
+        self.forget_queue(&partitions);
         self.forget_topic_offsets(id);
         effects.push(Effect::TopicDeleted {
             topic: id,
@@ -125,7 +126,15 @@ impl State {
             }
         }
         topic.overrides = overrides;
+        let is_queue = config.queue.is_some();
         topic.config = config;
+        if !is_queue {
+            let partitions: Vec<_> = match self.queues.is_empty() {
+                true => Vec::new(),
+                false => topic.partitions().collect(),
+            };
+            self.forget_queue(&partitions);
+        }
         effects.push(Effect::TopicAltered { topic: id });
         Ok(id)
     }

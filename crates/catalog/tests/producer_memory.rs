@@ -49,7 +49,11 @@ fn ten_million_dead_producers_leave_under_64_mib() {
         let batches = (first..first + BATCHES_PER_COMMIT).map(batch).collect();
         let segment = SegmentId(1);
         state.apply(
-            &Command::Commit(Commit { segment, batches }),
+            &Command::Commit(Commit {
+                segment,
+                batches,
+                queued: Vec::new(),
+            }),
             first,
             &mut effects,
         );

@@ -25,6 +25,15 @@ pub(crate) struct PendingBatch {
     /// The position in the segment is filled in when the segment is built.
     pub commit: CommitBatch,
     pub bytes: Bytes,
+    /// What there is to say of a batch that is sent to a queue.
+    pub queued: Option<Queued>,
+}
+
+/// As [`levada_catalog::queues::QueuedBatch`], for a batch that has no place yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub delay_ms: i64,
+    pub deduplication: Option<[u8; 16]>,
 }
 
 #[derive(Default)]

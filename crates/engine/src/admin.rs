@@ -222,7 +222,8 @@ impl Engine {
                     },
                 }
             };
-            Ok(topic_config::DEFINITIONS.iter().map(setting).collect())
+            let own = |name: &str| topic.overrides.get(name).map(String::as_str);
+            Ok(topic_config::definitions_for(own).map(setting).collect())
         })
     }
 

@@ -10,13 +10,13 @@ use std::{
 use bytes::Bytes;
 use levada_catalog::{
     State,
-    command::{BatchProducer, CommitBatch},
+    command::{BatchProducer, CommitBatch, QueuedBatch},
 };
 use levada_model::{
     BatchHeader, Extent, PartitionId, ProducerEpoch, ProducerId, Sequence, batch, limits,
 };
 use levada_records::Batches;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     AppendEntry, AppendError, Appended, Engine, TopicRef,
@@ -57,15 +57,8 @@ impl Engine {
     /// return the order among requests is fixed. Await the ticket for the results.
     pub async fn submit(&self, entries: Vec<AppendEntry>) -> AppendTicket {
         let inner = &self.inner;
-        let bytes: usize = entries.iter().map(|entry| entry.records.len()).sum();
-        let permits = bytes.clamp(1, inner.settings.in_flight_bytes);
-        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-        // The semaphore is never closed, so this only waits.
-        let permit = std::sync::Arc::clone(&inner.in_flight)
-            .acquire_many_owned(permits)
-            .await
-            .expect("the in-flight semaphore is never closed");
-
+        let bytes = entries.iter().map(|entry| entry.records.len()).sum();
+        let permit = inner.take_in_flight(bytes).await;
         let targets = inner.sequencer.read(|state| {
             entries
                 .iter()
@@ -85,18 +78,7 @@ impl Engine {
         };
         let refused = checked.iter().filter(|result| result.is_err()).count();
         add(&inner.metrics.batches_refused, refused as u64);
-        let (reply, answer) = oneshot::channel();
-        if !batches.is_empty() {
-            let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
-            let pending = PendingAppend {
-                batches,
-                bytes,
-                reply,
-                permit,
-            };
-            // When the engine has stopped the reply is dropped, which the ticket reports.
-            drop(inner.accumulator.push(pending).err());
-        }
+        let answer = inner.accumulate(batches, permit);
         AppendTicket {
             outcome: Box::pin(gather(checked, answer)),
         }
@@ -265,6 +247,7 @@ fn pending(
             producer,
         },
         bytes,
+        queued: None,
     })
 }
 
@@ -324,7 +307,51 @@ pub(crate) fn place(append: &PendingAppend, segment: Extent) -> impl Iterator<It
     })
 }
 
+/// What there is to say of those batches that were sent to queues.
+pub(crate) fn queued(appends: &[PendingAppend]) -> Vec<QueuedBatch> {
+    let batches = appends.iter().flat_map(|append| &append.batches);
+    let queued = batches.enumerate().filter_map(|(at, batch)| {
+        Some(QueuedBatch {
+            batch: u32::try_from(at).ok()?,
+            delay_ms: batch.queued?.delay_ms,
+            deduplication: batch.queued?.deduplication,
+        })
+    });
+    queued.collect()
+}
+
 impl Inner {
+    /// Waits until so many bytes may be on their way.
+    pub async fn take_in_flight(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let permits = bytes.clamp(1, self.settings.in_flight_bytes);
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        // The semaphore is never closed, so this only waits.
+        std::sync::Arc::clone(&self.in_flight)
+            .acquire_many_owned(permits)
+            .await
+            .expect("the in-flight semaphore is never closed")
+    }
+
+    /// Gives checked batches to the committer. What answers is dropped when the engine has stopped.
+    pub fn accumulate(
+        &self,
+        batches: Vec<PendingBatch>,
+        permit: OwnedSemaphorePermit,
+    ) -> oneshot::Receiver<BatchResults> {
+        let (reply, answer) = oneshot::channel();
+        if !batches.is_empty() {
+            let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
+            let pending = PendingAppend {
+                batches,
+                bytes,
+                reply,
+                permit,
+            };
+            drop(self.accumulator.push(pending).err());
+        }
+        answer
+    }
+
     pub fn is_closing(&self) -> bool {
         self.closing.load(std::sync::atomic::Ordering::Acquire)
     }

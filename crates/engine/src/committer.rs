@@ -120,6 +120,7 @@ fn commit(inner: &Arc<Inner>, mut appends: Vec<PendingAppend>, slot: OwnedSemaph
         command: Command::Commit(Commit {
             segment: extent.segment,
             batches,
+            queued: append::queued(&appends),
         }),
         tickets: vec![ticket],
         urgency: Urgency::Normal,

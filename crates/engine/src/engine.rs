@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     EngineMetrics, EngineSettings, accumulator::Accumulator, committer, committer::StagedSegments,
-    effects::Dispatch, groups::Groups, retention, tail::TailCache, watch::Watchers,
+    effects::Dispatch, groups::Groups, queue::Queues, retention, tail::TailCache, watch::Watchers,
 };
 
 /// Places that readers found damaged and a person was told of.
@@ -57,6 +57,7 @@ pub(crate) struct Inner {
     pub index_entries: AtomicUsize,
     pub watchers: Arc<Watchers>,
     pub groups: Groups,
+    pub queues: Queues,
     pub metrics: Arc<EngineMetrics>,
     pub closing: AtomicBool,
     /// Nobody waits for records any more.
@@ -115,6 +116,7 @@ impl Engine {
             staged: StagedSegments::default(),
             watchers,
             groups,
+            queues: Queues::default(),
             metrics: Arc::default(),
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),

@@ -43,17 +43,7 @@ impl Engine {
     /// Reads whole batches, one result a partition in the order asked. Answers as soon as
     /// `min_bytes` are there, something is wrong, or `max_wait` is over.
     pub async fn read(&self, request: ReadRequest) -> Vec<Result<ReadSlice, ReadError>> {
-        let inner = &self.inner;
-        let deadline = inner.env.monotonic() + request.max_wait;
-        let mut plans = inner.plan(&request);
-        while !is_enough(&plans, request.min_bytes) && !inner.is_draining() {
-            let left = deadline.saturating_sub(inner.env.monotonic());
-            if left.is_zero() {
-                break;
-            }
-            plans = inner.wait_for_more(&request, &plans, left).await;
-        }
-        inner.fulfil(plans, request.max_bytes).await
+        self.inner.read(request).await
     }
 }
 
@@ -73,7 +63,21 @@ struct Slicing<'a> {
 }
 
 impl Inner {
-    fn is_draining(&self) -> bool {
+    /// As [`Engine::read`].
+    pub async fn read(&self, request: ReadRequest) -> Vec<Result<ReadSlice, ReadError>> {
+        let deadline = self.env.monotonic() + request.max_wait;
+        let mut plans = self.plan(&request);
+        while !is_enough(&plans, request.min_bytes) && !self.is_draining() {
+            let left = deadline.saturating_sub(self.env.monotonic());
+            if left.is_zero() {
+                break;
+            }
+            plans = self.wait_for_more(&request, &plans, left).await;
+        }
+        self.fulfil(plans, request.max_bytes).await
+    }
+
+    pub fn is_draining(&self) -> bool {
         self.draining.load(std::sync::atomic::Ordering::SeqCst)
     }
 

@@ -59,6 +59,8 @@ impl Engine {
 impl Inner {
     pub async fn maintain(&self) {
         while self.go_over_partitions().await {}
+        let now_ms = self.env.now_ms();
+        self.sequencer.read(|state| self.queues.tidy(state, now_ms));
         self.release_dead_segments().await;
     }
 

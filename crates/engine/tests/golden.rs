@@ -1,7 +1,8 @@
 //! The stored format: a data folder that an earlier build wrote must open and read the same.
 //!
-//! `tests/golden/v1` is written once per version of the format, never again, by
-//! `LEVADA_GOLDEN_WRITE=1 cargo test -p levada-engine --all-features --test golden`.
+//! One folder is written for each version of the format, and never again, by
+//! `LEVADA_GOLDEN_WRITE=1 cargo test -p levada-engine --all-features --test golden`:
+//! `tests/golden/v1` by the first one, `tests/golden/v2` with queues.
 #![allow(clippy::disallowed_methods)]
 
 use std::{
@@ -16,6 +17,7 @@ use levada_engine::{
     AppendEntry, Engine, EngineSettings, NewTopic, OffsetSpec, ReadPartition, ReadRequest,
     TopicRef,
     groups::{CommitRequest, CommitTopic, PartitionCommit, TopicPartitions},
+    queue::{NewMessage, NewQueue, Receive},
 };
 use levada_env::{Clock, Env, RealClock};
 use levada_journal::local::LocalJournal;
@@ -134,6 +136,7 @@ async fn write(dir: &Path) {
         };
         engine.create_topic(new).await.unwrap();
     }
+    write_queue(&engine).await;
     let (id, epoch) = engine.allocate_producer().await.unwrap();
     assert_eq!((id.0, epoch.0), (1, 0));
     for n in 0..ROUNDS {
@@ -172,6 +175,69 @@ async fn write(dir: &Path) {
     close(engine, wal).await;
 }
 
+/// A queue before all else, so that the snapshots hold it: of eight messages 1 and 2 are done, 0 and
+/// 3 were received, one is delayed for long.
+async fn write_queue(engine: &Engine) {
+    let new = NewQueue {
+        name: "tasks".into(),
+        configs: vec![("retention.ms".into(), "-1".into())],
+    };
+    engine.create_queue(new).await.unwrap();
+    for n in 0..8 {
+        let message = NewMessage {
+            body: value(n).into(),
+            delay: (n == 7).then_some(Duration::from_secs(900)),
+            deduplication: Some([n as u8; 16]),
+            ..NewMessage::default()
+        };
+        for sent in engine.send("tasks", vec![message]).await {
+            sent.unwrap();
+        }
+    }
+    let received = engine.receive("tasks", four()).await.unwrap();
+    let receipts: Vec<_> = received.iter().map(|one| one.receipt.clone()).collect();
+    for result in engine.acknowledge("tasks", &receipts[1..3]).await {
+        result.unwrap();
+    }
+}
+
+fn four() -> Receive {
+    Receive {
+        messages_max: 4,
+        bytes_max: 1 << 20,
+        visibility: None,
+        wait: None,
+        attempt: None,
+    }
+}
+
+async fn check_queue(engine: &Engine) {
+    let counts = engine.queue("tasks").unwrap().counts;
+    assert_eq!(
+        (counts.visible, counts.in_flight, counts.delayed),
+        (5, 0, 1)
+    );
+    let repeated = NewMessage {
+        body: "again".into(),
+        deduplication: Some([5; 16]),
+        ..NewMessage::default()
+    };
+    let sent = engine
+        .send("tasks", vec![repeated])
+        .await
+        .remove(0)
+        .unwrap();
+    assert_eq!(sent.offset, Offset(5));
+    let received = engine.receive("tasks", four()).await.unwrap();
+    let got: Vec<_> = received
+        .iter()
+        .map(|one| (one.offset.0, one.receive_count, one.body.clone()))
+        .collect();
+    let wanted = [(0, 2), (3, 2), (4, 1), (5, 1)];
+    let wanted = wanted.map(|(at, count)| (at, count, Bytes::from(value(at))));
+    assert_eq!(got, wanted);
+}
+
 async fn read_all(engine: &Engine, name: &str, from: i64) -> Vec<(i64, String)> {
     let mut seen: Vec<(i64, String)> = Vec::new();
     let mut next = from;
@@ -204,18 +270,20 @@ async fn read_all(engine: &Engine, name: &str, from: i64) -> Vec<(i64, String)> 
     seen
 }
 
-async fn check(dir: &Path) {
+async fn check(dir: &Path, has_queue: bool) {
     let (engine, wal) = open(dir).await;
     let names: Vec<_> = engine
         .topics()
         .into_iter()
         .map(|t| (t.name, t.partitions))
         .collect();
-    let expected = [("empty", 3), ("plain", 2), ("stamped", 2)];
-    assert_eq!(
-        names,
-        expected.map(|(name, count)| (name.to_owned(), count))
-    );
+    let mut expected = vec![("empty", 3), ("plain", 2), ("stamped", 2)];
+    if has_queue {
+        expected.push(("tasks", 1));
+        check_queue(&engine).await;
+    }
+    let own = |(name, count): (&str, u32)| (name.to_owned(), count);
+    assert_eq!(names, expected.into_iter().map(own).collect::<Vec<_>>());
     for (name, from) in [("plain", 0), ("stamped", 4)] {
         let expected: Vec<_> = (from..2 * ROUNDS).map(|at| (at, value(at))).collect();
         assert_eq!(read_all(&engine, name, from).await, expected, "{name}");
@@ -260,21 +328,34 @@ fn copy(from: &Path, to: &Path) {
 
 #[tokio::test]
 async fn a_folder_of_version_1_opens_and_reads_as_it_was_written() {
-    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    let work = tempfile::tempdir().unwrap();
+    copy(&golden("v1"), work.path());
+    check(work.path(), false).await;
+}
+
+#[tokio::test]
+async fn a_folder_of_version_2_opens_and_reads_as_it_was_written() {
+    let golden = golden("v2");
     if std::env::var_os("LEVADA_GOLDEN_WRITE").is_some() {
         assert!(!golden.exists(), "a golden folder is never written again");
         write(&golden).await;
     }
     let work = tempfile::tempdir().unwrap();
     copy(&golden, work.path());
-    check(work.path()).await;
+    check(work.path(), true).await;
+}
+
+fn golden(version: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(version)
 }
 
 #[tokio::test]
 async fn a_folder_of_this_build_opens_and_reads_as_it_was_written() {
     let work = tempfile::tempdir().unwrap();
     write(work.path()).await;
-    check(work.path()).await;
+    check(work.path(), true).await;
 }
 
 #[tokio::test]

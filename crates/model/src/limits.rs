@@ -32,6 +32,10 @@ pub const GROUP_METADATA_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest assignments of one generation over all members, in bytes.
 pub const GROUP_ASSIGNMENTS_BYTES_MAX: usize = 12 * 1024 * 1024;
 
+/// Digests that a FIFO queue knows of its messages of the last five minutes; beyond, the oldest
+/// are forgotten. More than the 6,600 messages a second that this allows are sent elsewhere.
+pub const QUEUE_DIGESTS_MAX: usize = 2_000_000;
+
 const _: () = assert!(TOPIC_PARTITIONS_MAX as u64 <= CELL_PARTITIONS_MAX);
 const _: () = assert!(SEGMENT_BYTES_TARGET <= BATCH_BYTES_CEILING);
 const _: () = assert!(BATCH_BYTES_CEILING < u32::MAX as usize);

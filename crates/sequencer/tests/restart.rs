@@ -86,6 +86,7 @@ async fn a_restart_applies_every_command_once() {
     let commit = Command::Commit(Commit {
         segment: SegmentId(0),
         batches: vec![batch],
+        queued: Vec::new(),
     });
     sequencer.propose(commit, Urgency::Normal).await.unwrap();
     let stands = |sequencer: &Sequencer| {

@@ -84,6 +84,7 @@ fn batches_of_two_commits_or_with_a_gap_stay_apart() {
     cell.apply(&Command::Commit(levada_catalog::command::Commit {
         segment: SegmentId(7),
         batches: vec![apart(300), apart(500)],
+        queued: Vec::new(),
     }));
     assert_eq!(cell.entries(P0).len(), 4);
 }

@@ -9,6 +9,7 @@ use levada_catalog::{Command, State, StateSettings};
 use levada_model::{Offset, PartitionId, ProducerEpoch, ProducerId, SegmentId, Sequence, TopicId};
 use proptest::prelude::*;
 
+use crate::queues;
 use crate::support::{START_MS, extent, run_over};
 
 /// One step: what kind, and three numbers for its details.
@@ -21,7 +22,7 @@ pub struct Op {
 }
 
 pub fn any_op() -> impl Strategy<Value = Op> {
-    let kind = 0..32u8;
+    let kind = 0..40u8;
     (kind, any::<u16>(), any::<u16>(), any::<u16>()).prop_map(|(kind, a, b, c)| Op {
         kind,
         a,
@@ -83,6 +84,7 @@ impl Driver {
             22 => Command::Group(GroupCommand::DeleteGroup {
                 group: format!("g{}", op.a % 5),
             }),
+            32..=36 => queues::command(state, op, self.now_ms),
             _ => self.commit(state, op),
         }
     }
@@ -94,7 +96,10 @@ impl Driver {
             name: NAMES[usize::from(op.a) % NAMES.len()].to_owned(),
             id: TopicId([self.topics; 16]),
             partitions: u32::from(op.b % 4),
-            configs: vec![("message.timestamp.type".to_owned(), time_type.to_owned())],
+            configs: queues::configs(op)
+                .chain([("message.timestamp.type", time_type)])
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
         })
     }
 
@@ -121,7 +126,11 @@ impl Driver {
             position += 80 + u64::from(mixed % 50) + u64::from(mixed % 5 / 4);
         }
         let segment = SegmentId(u64::from(op.a % 4));
-        Command::Commit(Commit { segment, batches })
+        Command::Commit(Commit {
+            queued: queues::queued(op, batches.len()),
+            segment,
+            batches,
+        })
     }
 
     fn spill(&self, state: &State, op: Op) -> Command {
@@ -214,7 +223,7 @@ fn topic(state: &State, number: u16) -> TopicId {
 }
 
 /// A partition that is there, most of the time.
-fn partition(state: &State, number: u16) -> PartitionId {
+pub fn partition(state: &State, number: u16) -> PartitionId {
     let ids: Vec<_> = state
         .topics()
         .flat_map(|topic| topic.partitions())
@@ -229,7 +238,8 @@ fn alter(state: &State, op: Op) -> Command {
     let (name, values) = [
         ("message.timestamp.type", ["CreateTime", "LogAppendTime"]),
         ("retention.ms", ["100", "never"]),
-    ][usize::from(op.b % 2)];
+        ("queue.enabled", ["true", "false"]),
+    ][usize::from(op.b % 3)];
     let value = (!op.c.is_multiple_of(3)).then(|| values[usize::from(op.c % 2)].to_owned());
     Command::AlterTopic {
         topic: topic(state, op.a),

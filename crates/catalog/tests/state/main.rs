@@ -5,6 +5,7 @@ mod driver;
 mod index;
 mod producers;
 mod properties;
+mod queues;
 mod snapshots;
 mod stored;
 mod support;

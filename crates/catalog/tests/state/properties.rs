@@ -79,6 +79,8 @@ fn check_partition(partition: &Partition, live: &mut BTreeMap<SegmentId, u64>) {
 struct Observer {
     ends: BTreeMap<PartitionId, i64>,
     taken: BTreeSet<(PartitionId, i64, i16, i32)>,
+    /// Digests that came with messages of queues.
+    digests: BTreeSet<(PartitionId, [u8; 16])>,
 }
 
 impl Observer {
@@ -87,7 +89,10 @@ impl Observer {
             return;
         };
         let mut grown = BTreeSet::new();
-        for (batch, result) in commit.batches.iter().zip(results) {
+        for (at, (batch, result)) in commit.batches.iter().zip(results).enumerate() {
+            let rule = commit.queued.iter().find(|rule| rule.batch as usize == at);
+            let digest = rule.and_then(|rule| rule.deduplication);
+            let digest = digest.map(|digest| (batch.partition, digest));
             let end = self.ends.entry(batch.partition).or_default();
             let producer = batch.producer.map(|one| {
                 let first = one.first_sequence.0;
@@ -98,13 +103,15 @@ impl Observer {
                     assert_eq!(base.0, *end, "offsets are contiguous");
                     *end += i64::from(batch.offset_count);
                     grown.insert(batch.partition);
+                    self.digests.extend(digest);
                     if let Some(key) = producer {
                         assert!(self.taken.insert(key), "taken twice: {key:?}");
                     }
                 }
                 BatchResult::Duplicate { base, .. } => {
                     assert!(base.0 < *end);
-                    assert!(self.taken.contains(&producer.unwrap()));
+                    let is_retry = producer.is_some_and(|key| self.taken.contains(&key));
+                    assert!(is_retry || self.digests.contains(&digest.unwrap()));
                 }
                 BatchResult::Refused(_) => {}
             }

@@ -44,7 +44,7 @@ proptest! {
             None => batch,
         };
         let segment = SegmentId(numbers[0]);
-        let commit = Commit { segment, batches: vec![batch, batch] };
+        let commit = Commit { segment, batches: vec![batch, batch], queued: Vec::new() };
         let group = CommandGroup { now_ms: times[1], commands: vec![Command::Commit(commit)] };
         prop_assert_eq!(decode_group(&group.encode()), Ok(group));
     }
@@ -88,6 +88,7 @@ fn a_batch_takes_less_than_thirty_bytes() {
     let commit = Commit {
         segment: SegmentId(12_345),
         batches,
+        queued: Vec::new(),
     };
     let group = CommandGroup {
         now_ms: START_MS,
@@ -106,6 +107,7 @@ fn the_stored_form_is_what_it_was() {
     let commit = Commit {
         segment: SegmentId(1),
         batches: vec![one],
+        queued: Vec::new(),
     };
     let group = CommandGroup {
         now_ms: START_MS,

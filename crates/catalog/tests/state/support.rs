@@ -105,7 +105,11 @@ impl Cell {
             position += u64::from(batch.length);
         }
         let segment = SegmentId(segment);
-        match self.apply(&Command::Commit(Commit { segment, batches })) {
+        match self.apply(&Command::Commit(Commit {
+            segment,
+            batches,
+            queued: Vec::new(),
+        })) {
             Reply::Committed(results) => results,
             other => panic!("not an answer to a commit: {other:?}"),
         }

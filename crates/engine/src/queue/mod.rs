@@ -1,117 +1,141 @@
 //! Queues: a topic read as messages that somebody receives, hides from others, and acknowledges.
+//!
+//! A message goes in by the one write path (`send`). A receive chooses among those that are neither
+//! done nor hidden (`live`, for FIFO queues by group: `fifo`), reads their records (`load`), and
+//! gives each a signed `receipt`. An acknowledgement is a command; the catalog moves the queue's
+//! floor and frees what is done.
 
+mod admin;
+mod dead_letters;
 mod errors;
+mod fifo;
+mod live;
+mod load;
+mod receipt;
+mod receive;
 mod requests;
+mod send;
+mod settle;
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use levada_catalog::queues::ReceiptKey;
+use levada_catalog::{Command, State};
+use levada_env::port::Urgency;
+use levada_model::{PartitionId, TopicId};
+use parking_lot::Mutex;
 
 pub use errors::QueueError;
+use levada_catalog::command::QueueCommand;
+use live::Live;
 pub use requests::{
     Message, MessageId, NewMessage, NewQueue, QueueCounts, QueueInfo, QueueOrigin, QueueSettings,
     Receive, Sent,
 };
 
-use std::time::Duration;
+use crate::engine::Inner;
 
-use crate::Engine;
+/// One partition of a queue in use.
+#[derive(Default)]
+struct Desk {
+    live: Mutex<Live>,
+    /// One receiver looks ahead at a time; the others find what it found.
+    looking: tokio::sync::Mutex<()>,
+}
 
-impl Engine {
-    /// What a queue is and holds now.
-    ///
-    /// # Errors
-    /// [`QueueError::Unknown`]: no topic of this name, or one that is no queue.
-    pub fn queue(&self, name: &str) -> Result<QueueInfo, QueueError> {
-        let _ = name;
-        Err(QueueError::Unknown)
+/// Queues in use, and when each was purged last.
+#[derive(Default)]
+pub(crate) struct Queues {
+    desks: Mutex<HashMap<PartitionId, Arc<Desk>, FixedState>>,
+    purged: Mutex<HashMap<TopicId, i64, FixedState>>,
+}
+
+impl Queues {
+    /// A queue that nobody has used has none until then.
+    fn desk(&self, partition: PartitionId) -> Arc<Desk> {
+        Arc::clone(self.desks.lock().entry(partition).or_default())
     }
 
-    /// Names of queues that begin with `prefix`, in their order, behind `after`, at most `max`.
-    pub fn queue_names(&self, prefix: &str, after: Option<&str>, max: usize) -> Vec<String> {
-        let _ = (prefix, after, max);
-        Vec::new()
+    fn known_desk(&self, partition: PartitionId) -> Option<Arc<Desk>> {
+        self.desks.lock().get(&partition).cloned()
     }
 
-    /// Names of the queues whose dead-letter queue is `name`, in their order, behind `after`.
-    pub fn dead_letter_sources(&self, name: &str, after: Option<&str>, max: usize) -> Vec<String> {
-        let _ = (name, after, max);
-        Vec::new()
+    /// Forgets queues that are not in use any more: all they knew stands in the state.
+    pub fn tidy(&self, state: &State, now_ms: i64) {
+        self.desks.lock().retain(|partition, desk| {
+            let is_used = Arc::strong_count(desk) > 1 || !desk.live.lock().tidy();
+            is_used && state.partition(*partition).is_some()
+        });
+        let is_recent = |at: i64| now_ms - at < admin::PURGE_PAUSE_MS;
+        self.purged.lock().retain(|_, at| is_recent(*at));
+    }
+}
+
+/// A queue as it stands: what a call needs of it.
+struct Found {
+    topic: TopicId,
+    name: String,
+    settings: QueueSettings,
+    retention_ms: Option<i64>,
+    /// In the order of their numbers.
+    partitions: Vec<PartitionId>,
+}
+
+/// Partitions of a topic that are read as a queue; a queue that wants more is a stream.
+const PARTITIONS_MAX: usize = 4096;
+
+impl Found {
+    fn of(state: &State, name: &str) -> Result<Self, QueueError> {
+        let topic = state.topic_named(name).ok_or(QueueError::Unknown)?;
+        let settings = topic.config.queue.as_deref().ok_or(QueueError::Unknown)?;
+        Ok(Self {
+            topic: topic.id,
+            name: name.to_owned(),
+            settings: settings.clone(),
+            retention_ms: topic.config.retention_ms.filter(|_| topic.config.deletes),
+            partitions: topic.partitions().take(PARTITIONS_MAX).collect(),
+        })
     }
 
-    /// Makes a queue, durably. One that is there already is given as it is: whoever asked compares.
-    ///
-    /// # Errors
-    /// Its name or a setting is refused, or storage is.
-    pub async fn create_queue(&self, new: NewQueue) -> Result<(QueueInfo, bool), QueueError> {
-        let _ = new;
-        Err(QueueError::Unknown)
+    fn number(&self, partition: PartitionId) -> Option<i32> {
+        let at = self.partitions.iter().position(|id| *id == partition)?;
+        i32::try_from(at).ok()
     }
 
-    /// Sets (`Some`) or resets (`None`) settings; all or none.
-    ///
-    /// # Errors
-    /// As [`Engine::create_queue`].
-    pub async fn alter_queue(
-        &self,
-        name: &str,
-        changes: Vec<(String, Option<String>)>,
-    ) -> Result<(), QueueError> {
-        let _ = (name, changes);
-        Err(QueueError::Unknown)
+    fn partition(&self, number: i32) -> Option<PartitionId> {
+        let at = usize::try_from(number).ok()?;
+        self.partitions.get(at).copied()
+    }
+}
+
+impl Inner {
+    fn find_queue(&self, name: &str) -> Result<Found, QueueError> {
+        self.sequencer.read(|state| Found::of(state, name))
     }
 
-    /// Deletes a queue: the topic if it was made as a queue, else the queue side.
-    ///
-    /// # Errors
-    /// There is none, or storage refused.
-    pub async fn delete_queue(&self, name: &str) -> Result<(), QueueError> {
-        let _ = name;
-        Err(QueueError::Unknown)
+    /// The key of receipts; made by the first one who needs it.
+    async fn receipt_key(&self) -> Result<ReceiptKey, QueueError> {
+        let known = || {
+            self.sequencer
+                .read(|state| state.queues().receipt_key().cloned())
+        };
+        if let Some(key) = known() {
+            return Ok(key);
+        }
+        let mut key = [0; 32];
+        self.env.random_bytes(&mut key);
+        let command = QueueCommand::SetReceiptKey(ReceiptKey(key));
+        self.propose_queue(command).await?;
+        known().ok_or_else(|| QueueError::Storage("the receipts have no key".into()))
     }
 
-    /// Drops every message, received ones included.
-    ///
-    /// # Errors
-    /// [`QueueError::PurgeInProgress`] within a minute of the last one.
-    pub async fn purge_queue(&self, name: &str) -> Result<(), QueueError> {
-        let _ = name;
-        Err(QueueError::Unknown)
-    }
-
-    /// Sends messages; on return each is durable or refused. One result each, in order.
-    pub async fn send(
-        &self,
-        name: &str,
-        messages: Vec<NewMessage>,
-    ) -> Vec<Result<Sent, QueueError>> {
-        let _ = name;
-        vec![Err(QueueError::Unknown); messages.len()]
-    }
-
-    /// Receives messages, waiting for the first one if asked to. None in time: an empty list.
-    ///
-    /// # Errors
-    /// [`QueueError::TooManyInFlight`] for a standard queue when the receive does not wait.
-    pub async fn receive(&self, name: &str, receive: Receive) -> Result<Vec<Message>, QueueError> {
-        let _ = (name, receive);
-        Err(QueueError::Unknown)
-    }
-
-    /// The messages of these receipts are done, durably. One result each, in order; a message that
-    /// is done already is no error.
-    pub async fn acknowledge(
-        &self,
-        name: &str,
-        receipts: &[String],
-    ) -> Vec<Result<(), QueueError>> {
-        let _ = name;
-        vec![Err(QueueError::Unknown); receipts.len()]
-    }
-
-    /// Hides messages for so long from now on, or shows them again at once. One result each.
-    pub async fn change_visibility(
-        &self,
-        name: &str,
-        receipts: &[(String, Duration)],
-    ) -> Vec<Result<(), QueueError>> {
-        let _ = name;
-        vec![Err(QueueError::Unknown); receipts.len()]
+    async fn propose_queue(&self, command: QueueCommand) -> Result<(), QueueError> {
+        // Acknowledging makes room, and giving out needs little.
+        let proposed = (self.sequencer).propose(Command::Queue(command), Urgency::Reclaim);
+        let refused =
+            |error: levada_sequencer::ProposeError| QueueError::Storage(error.to_string());
+        proposed.await.map(drop).map_err(refused)
     }
 }

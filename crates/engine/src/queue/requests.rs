@@ -56,6 +56,8 @@ pub struct NewMessage {
     /// FIFO queues: a second message with the same within five minutes is taken and not delivered.
     /// A digest of id (or content) and, where deduplication goes by group, the group.
     pub deduplication: Option<[u8; 16]>,
+    /// When it was sent first, if it is moved here; `None`: now. Milliseconds since the Unix epoch.
+    pub sent_ms: Option<i64>,
 }
 
 /// Where a message lies once it is durable.
@@ -64,14 +66,45 @@ pub struct Sent {
     pub id: MessageId,
     pub offset: Offset,
     pub sent_ms: i64,
-    /// It repeats one that was sent before: the place is that one's.
-    pub is_duplicate: bool,
 }
 
 /// Names a message for its whole life, in this queue and those that it is moved to. Made from the
 /// topic's id, partition and offset; shown as a UUID (version 8, RFC 9562).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(pub [u8; 16]);
+
+impl MessageId {
+    /// The first half tells the partition, the second the offset.
+    pub(super) fn of(topic: TopicId, partition: i32, offset: Offset) -> Self {
+        // Odd, so that no two partitions of a topic meet.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let half = |at: usize| {
+            let bytes = topic.0[at..].first_chunk::<8>();
+            bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        };
+        let place = u64::from(partition.cast_unsigned()).wrapping_mul(SPREAD);
+        let first = half(0) ^ half(8).rotate_left(32) ^ place;
+        let version = first & !0xf000 | 0x8000;
+        let variant = offset.0.cast_unsigned() & (u64::MAX >> 2) | 1 << 63;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&version.to_be_bytes());
+        id[8..].copy_from_slice(&variant.to_be_bytes());
+        Self(id)
+    }
+}
+
+impl std::fmt::Display for MessageId {
+    /// As a UUID.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
 
 /// Asks for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ pub mod alter;
 pub mod broker;
 pub mod describe;
 
-use levada_engine::topic_config::{DEFINITIONS, Kind};
+use levada_engine::topic_config::{Kind, definitions_for};
 use levada_engine::{SettingSource, TopicSetting};
 
 /// Kafka's `ConfigResource.Type`.
@@ -37,7 +37,7 @@ impl Source {
 pub fn type_code(kind: &Kind) -> i8 {
     match kind {
         Kind::Bool => 1,
-        Kind::OneOf(_) => 2,
+        Kind::OneOf(_) | Kind::Text => 2,
         Kind::Int { .. } => 3,
         Kind::Long { .. } => 5,
         Kind::Double { .. } => 6,
@@ -60,7 +60,11 @@ pub fn would_be(configs: &[(String, String)]) -> Vec<TopicSetting> {
             },
         }
     };
-    DEFINITIONS.iter().map(setting).collect()
+    let own = |wanted: &str| {
+        let found = configs.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
+    };
+    definitions_for(own).map(setting).collect()
 }
 
 /// A resource's type as people write it.

@@ -1,0 +1,158 @@
+//! Queues: random commands for them, and what always holds.
+
+use levada_catalog::command::{Delivery, QueueCommand, QueuedBatch};
+use levada_catalog::queues::ReceiptKey;
+use levada_catalog::{Command, State, StateSettings};
+use levada_model::{Offset, PartitionId};
+use proptest::prelude::*;
+
+use crate::driver::{Driver, Op, any_ops, partition};
+use crate::support::{START_MS, batch, create};
+
+/// Settings of a new topic: half of them are queues, some of which retain.
+pub fn configs(op: Op) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let enabled = (op.c % 4 < 2).then_some(("queue.enabled", "true"));
+    let retain = (op.c % 8 < 2).then_some(("queue.retain", "true"));
+    enabled.into_iter().chain(retain)
+}
+
+/// A delay, a digest, or nothing for each batch.
+pub fn queued(op: Op, batches: usize) -> Vec<QueuedBatch> {
+    let rule = |at: usize| {
+        let mixed = op.b.wrapping_mul(3).wrapping_add(at as u16);
+        (mixed % 4 < 2).then(|| QueuedBatch {
+            batch: at as u32,
+            delay_ms: i64::from(mixed % 3) * 40,
+            deduplication: (mixed % 5 == 0).then(|| [(op.a % 7) as u8; 16]),
+        })
+    };
+    (0..batches).filter_map(rule).collect()
+}
+
+pub fn command(state: &State, op: Op, now_ms: i64) -> Command {
+    let partition = partition(state, op.a);
+    let end = state
+        .partition(partition)
+        .map_or(3, |one| one.high_watermark().0);
+    let near = |number: u16| Offset(i64::from(number) % (end + 2) - 1);
+    let offsets = [near(op.b), near(op.b.wrapping_add(op.c % 3)), near(op.c)];
+    Command::Queue(match op.kind {
+        32 | 33 => QueueCommand::Acknowledge {
+            partition,
+            offsets: offsets.to_vec(),
+        },
+        34 | 35 => QueueCommand::Deliver {
+            partition,
+            deliveries: offsets
+                .map(|offset| Delivery {
+                    offset,
+                    attempts: u32::from(op.c % 4),
+                    visible_ms: now_ms + i64::from(op.b % 100),
+                })
+                .to_vec(),
+        },
+        _ if op.b % 3 == 0 => QueueCommand::SetReceiptKey(ReceiptKey([op.c as u8; 32])),
+        _ => QueueCommand::Purge { partition },
+    })
+}
+
+fn apply(state: &mut State, command: QueueCommand) {
+    state.apply(&Command::Queue(command), START_MS, &mut Vec::new());
+}
+
+/// A queue with ten messages in its only partition.
+fn ten(configs: &[(&str, &str)]) -> (State, PartitionId) {
+    let mut state = State::new(StateSettings::default());
+    state.apply(&create(1, "q", 1, configs), START_MS, &mut Vec::new());
+    let id = state.topic_named("q").unwrap().partition(0).unwrap();
+    let commit = levada_catalog::command::Commit {
+        segment: levada_model::SegmentId(1),
+        batches: vec![batch(id, 10)],
+        queued: Vec::new(),
+    };
+    state.apply(&Command::Commit(commit), START_MS, &mut Vec::new());
+    (state, id)
+}
+
+fn acknowledge(state: &mut State, partition: PartitionId, offsets: &[i64]) {
+    let offsets = offsets.iter().map(|offset| Offset(*offset)).collect();
+    apply(state, QueueCommand::Acknowledge { partition, offsets });
+}
+
+#[test]
+fn the_floor_follows_what_is_done_without_a_gap() {
+    let (mut state, id) = ten(&[("queue.enabled", "true"), ("queue.retain", "true")]);
+    let shown = |state: &State| {
+        let row = state.queue_progress(id).unwrap();
+        (row.floor().0, row.done_count(), row.next_open(Offset(0)).0)
+    };
+    acknowledge(&mut state, id, &[2, 3, 7]);
+    assert_eq!(shown(&state), (0, 3, 0));
+    acknowledge(&mut state, id, &[0]);
+    assert_eq!(shown(&state), (1, 3, 1));
+    acknowledge(&mut state, id, &[1, 1]);
+    assert_eq!(shown(&state), (4, 1, 4));
+    // What is not there yet, or was done before, changes nothing.
+    acknowledge(&mut state, id, &[10, -1, 3]);
+    assert_eq!(shown(&state), (4, 1, 4));
+    assert_eq!(state.partition(id).unwrap().log_start(), Offset(0));
+}
+
+#[test]
+fn what_is_done_is_freed_unless_the_queue_retains_it() {
+    let (mut state, id) = ten(&[("queue.enabled", "true")]);
+    acknowledge(&mut state, id, &[0, 1, 2]);
+    let one = state.partition(id).unwrap();
+    assert_eq!((one.log_start(), one.live_bytes() > 0), (Offset(3), true));
+    apply(&mut state, QueueCommand::Purge { partition: id });
+    let one = state.partition(id).unwrap();
+    assert_eq!((one.log_start(), one.live_bytes()), (Offset(10), 0));
+}
+
+#[test]
+fn a_topic_that_is_no_queue_keeps_its_records() {
+    let (mut state, id) = ten(&[]);
+    acknowledge(&mut state, id, &[0, 1, 2]);
+    apply(&mut state, QueueCommand::Purge { partition: id });
+    assert_eq!(state.partition(id).unwrap().log_start(), Offset(0));
+    assert!(state.queue_progress(id).is_none());
+}
+
+#[test]
+fn the_first_receipt_key_stays() {
+    let (mut state, _) = ten(&[]);
+    for byte in [1, 2] {
+        apply(
+            &mut state,
+            QueueCommand::SetReceiptKey(ReceiptKey([byte; 32])),
+        );
+    }
+    let key = state.queues().receipt_key().unwrap();
+    assert_eq!(key.0, [1; 32]);
+    assert_eq!(format!("{key:?}"), "ReceiptKey");
+}
+
+proptest! {
+    #[test]
+    fn progress_stays_within_its_partition(ops in any_ops(200)) {
+        let mut state = State::new(StateSettings::default());
+        let mut driver = Driver::new();
+        for op in ops {
+            let command = driver.command(&state, op);
+            state.apply(&command, driver.now_ms, &mut Vec::new());
+            let ids: Vec<_> = state.topics().flat_map(|topic| topic.partitions()).collect();
+            for id in ids {
+                let Some(row) = state.queue_progress(id) else { continue };
+                prop_assert!(state.queue_settings(id).is_some(), "a row without a queue");
+                let one = state.partition(id).unwrap();
+                prop_assert!(row.floor() <= one.high_watermark());
+                for (offset, _) in row.exceptions() {
+                    prop_assert!(offset >= row.floor() && offset < one.high_watermark());
+                    prop_assert!(!row.is_done(offset));
+                }
+                let open = one.high_watermark().0 - row.floor().0;
+                prop_assert!(row.done_count() <= open.unsigned_abs());
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Message groups of a FIFO queue: each gives its messages in order, to one receiver at a time.
+//!
+//! Which group a message belongs to stands in its record only, so the queue reads ahead: it knows
+//! the groups of a bounded number of messages that are not done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use levada_model::Offset;
+
+/// Messages that are known by their group and not done, at most: what lies behind so many of
+/// groups that are held does not come forward (Amazon SQS looks at 120,000 too).
+pub(super) const LOOKAHEAD_MAX: usize = 120_000;
+
+#[derive(Default)]
+struct Group {
+    /// Not given out, in order.
+    waiting: BTreeSet<i64>,
+    /// Given out and not done, or delayed: as long as there are any, the group gives nothing.
+    held: usize,
+}
+
+/// The groups of one partition.
+#[derive(Default)]
+pub(super) struct Fifo {
+    /// Messages before are known.
+    scanned: i64,
+    groups: HashMap<Bytes, Group, FixedState>,
+    /// The group of each message that is known and not done.
+    group_of: BTreeMap<i64, Bytes>,
+    /// Groups that may give, by their first message.
+    ready: BTreeMap<i64, Bytes>,
+}
+
+impl Fifo {
+    pub fn scanned(&self) -> Offset {
+        Offset(self.scanned)
+    }
+
+    pub fn start_at(&mut self, offset: i64) {
+        self.scanned = offset;
+    }
+
+    /// There is room to look further.
+    pub fn may_look_ahead(&self) -> bool {
+        self.group_of.len() < LOOKAHEAD_MAX
+    }
+
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Notes the next message. `is_held`: it was given out or is delayed.
+    pub fn note(&mut self, offset: i64, group: Bytes, is_held: bool) {
+        self.scanned = offset + 1;
+        self.group_of.insert(offset, group.clone());
+        self.change(&group, |group| match is_held {
+            true => group.held += 1,
+            false => {
+                group.waiting.insert(offset);
+            }
+        });
+    }
+
+    /// Everything before was looked at.
+    pub fn scanned_to(&mut self, offset: i64) {
+        self.scanned = self.scanned.max(offset);
+    }
+
+    /// Gives out the oldest messages that may be: as many of one group as there are, then of the
+    /// next.
+    pub fn take(&mut self, messages_max: usize) -> Vec<Offset> {
+        let mut taken = Vec::new();
+        while taken.len() < messages_max
+            && let Some((_, name)) = self.ready.first_key_value()
+        {
+            let name = name.clone();
+            let left = messages_max - taken.len();
+            self.change(&name, |group| {
+                let some: Vec<_> = group.waiting.iter().copied().take(left).collect();
+                for offset in &some {
+                    group.waiting.remove(offset);
+                }
+                group.held += some.len();
+                taken.extend(some.into_iter().map(Offset));
+            });
+        }
+        taken
+    }
+
+    /// A message that was held is not any more. `is_open`: it is not done.
+    pub fn give_back(&mut self, offset: i64, is_open: bool) {
+        let Some(name) = self.group_of.get(&offset).cloned() else {
+            return;
+        };
+        if !is_open {
+            return self.settle(offset);
+        }
+        self.change(&name, |group| {
+            if group.waiting.insert(offset) {
+                group.held = group.held.saturating_sub(1);
+            }
+        });
+    }
+
+    /// The message is done.
+    pub fn settle(&mut self, offset: i64) {
+        let Some(name) = self.group_of.remove(&offset) else {
+            return;
+        };
+        self.change(&name, |group| {
+            if !group.waiting.remove(&offset) {
+                group.held = group.held.saturating_sub(1);
+            }
+        });
+    }
+
+    /// Changes a group and keeps `ready` true to it.
+    fn change(&mut self, name: &Bytes, change: impl FnOnce(&mut Group)) {
+        let group = self.groups.entry(name.clone()).or_default();
+        if let Some(first) = group.waiting.first() {
+            self.ready.remove(first);
+        }
+        change(group);
+        match group.waiting.first() {
+            Some(first) if group.held == 0 => {
+                self.ready.insert(*first, name.clone());
+            }
+            None if group.held == 0 => {
+                self.groups.remove(name);
+            }
+            _ => {}
+        }
+    }
+}

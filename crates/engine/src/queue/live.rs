@@ -1,0 +1,233 @@
+//! What a queue remembers of one partition while it is in use: how far messages have been given
+//! out, and which are hidden. Nothing of it is durable: after a restart a standard queue's messages
+//! that were in flight are visible again, which costs a delivery and loses nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use levada_catalog::State;
+use levada_catalog::queues::{Exception, Progress, QueueSettings};
+use levada_model::{Offset, PartitionId};
+
+use super::fifo::Fifo;
+
+/// Delayed messages that one look steps over; a look holds the state's lock.
+const STEPS_MAX: usize = 4096;
+
+/// A message that was given out, or found to be delayed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    /// From then on it can be received (again).
+    pub visible_ms: i64,
+    /// 0: delayed.
+    pub attempts: u32,
+    pub first_received_ms: i64,
+}
+
+/// A message that was chosen for a receiver.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Picked {
+    pub partition: PartitionId,
+    pub number: i32,
+    pub offset: Offset,
+    pub lease: Lease,
+}
+
+/// What a look wants.
+pub(super) struct Wish {
+    pub now_ms: i64,
+    pub messages_max: usize,
+    pub visible_ms: i64,
+}
+
+/// One partition of a queue.
+#[derive(Default)]
+pub(super) struct Live {
+    /// Messages from here on have not been looked at since the queue came into use.
+    cursor: i64,
+    pub leases: BTreeMap<i64, Lease>,
+    /// The leases by the time when they end.
+    pub due: BTreeSet<(i64, i64)>,
+    pub fifo: Fifo,
+    /// Somebody has looked since [`Live::tidy`] did.
+    is_used: bool,
+}
+
+impl Live {
+    /// Chooses messages and hides them. Fewer than asked for: there are no more now.
+    pub fn pick(
+        &mut self,
+        state: &State,
+        (id, number): (PartitionId, i32),
+        settings: &QueueSettings,
+        wish: &Wish,
+    ) -> Vec<Picked> {
+        self.is_used = true;
+        let Some(partition) = state.partition(id) else {
+            return Vec::new();
+        };
+        let progress = state.queue_progress(id);
+        let start = partition.log_start();
+        let open = |at: Offset| match progress {
+            Some(progress) => progress.next_open(at.max(start)),
+            None => at.max(start),
+        };
+        let mut offsets = self.take_due(settings.is_fifo, wish, |at| open(at) == at);
+        if settings.is_fifo {
+            offsets = self.fifo.take(wish.messages_max);
+        } else {
+            let end = partition.high_watermark();
+            for _ in 0..STEPS_MAX {
+                let at = open(Offset(self.cursor));
+                if offsets.len() >= wish.messages_max || at >= end {
+                    break;
+                }
+                self.cursor = at.0 + 1;
+                if !self.leases.contains_key(&at.0) && !self.is_delayed(progress, at, wish.now_ms) {
+                    offsets.push(at);
+                }
+            }
+        }
+        let picked = offsets.into_iter().map(|offset| {
+            let known = progress.and_then(|progress| progress.exception(offset));
+            let lease = self.lease(offset, known, wish);
+            Picked {
+                partition: id,
+                number,
+                offset,
+                lease,
+            }
+        });
+        picked.collect()
+    }
+
+    /// Messages whose time has come, in the order of that time. Those of a FIFO queue go back to
+    /// their groups first.
+    fn take_due(
+        &mut self,
+        is_fifo: bool,
+        wish: &Wish,
+        is_open: impl Fn(Offset) -> bool,
+    ) -> Vec<Offset> {
+        let mut offsets = Vec::new();
+        while let Some((visible_ms, offset)) = self.due.first().copied() {
+            if visible_ms > wish.now_ms || !is_fifo && offsets.len() >= wish.messages_max {
+                break;
+            }
+            self.due.pop_first();
+            let is_open = is_open(Offset(offset));
+            if is_fifo {
+                self.leases.remove(&offset);
+                self.fifo.give_back(offset, is_open);
+            } else if is_open {
+                offsets.push(Offset(offset));
+            } else {
+                self.leases.remove(&offset);
+            }
+        }
+        offsets
+    }
+
+    /// Remembers a message that must wait.
+    fn is_delayed(&mut self, progress: Option<&Progress>, at: Offset, now_ms: i64) -> bool {
+        let known = progress.and_then(|progress| progress.exception(at));
+        let Some(known) = known.filter(|one| one.attempts == 0 && one.visible_ms > now_ms) else {
+            return false;
+        };
+        self.hold(at, known);
+        true
+    }
+
+    /// Takes a message for hidden as long as the state says.
+    pub fn hold(&mut self, at: Offset, known: &Exception) {
+        let lease = Lease {
+            visible_ms: known.visible_ms,
+            attempts: known.attempts,
+            first_received_ms: known.first_received_ms,
+        };
+        self.leases.insert(at.0, lease);
+        self.due.insert((lease.visible_ms, at.0));
+    }
+
+    fn lease(&mut self, offset: Offset, known: Option<&Exception>, wish: &Wish) -> Lease {
+        let before = self.leases.get(&offset.0);
+        let attempts = before.map_or(0, |lease| lease.attempts);
+        let attempts = attempts.max(known.map_or(0, |known| known.attempts));
+        let firsts = [
+            before.map_or(0, |lease| lease.first_received_ms),
+            known.map_or(0, |known| known.first_received_ms),
+        ];
+        let first = firsts.into_iter().find(|first| *first > 0);
+        let lease = Lease {
+            visible_ms: wish.visible_ms,
+            attempts: attempts.saturating_add(1),
+            first_received_ms: first.unwrap_or(wish.now_ms),
+        };
+        self.leases.insert(offset.0, lease);
+        self.due.insert((lease.visible_ms, offset.0));
+        lease
+    }
+
+    /// The lease changes its end; `None`: there is none of this delivery that still holds.
+    pub fn change(
+        &mut self,
+        offset: Offset,
+        attempts: u32,
+        (now_ms, visible_ms): (i64, i64),
+    ) -> Option<()> {
+        let lease = self.leases.get_mut(&offset.0)?;
+        if lease.attempts != attempts || lease.visible_ms <= now_ms {
+            return None;
+        }
+        self.due.remove(&(lease.visible_ms, offset.0));
+        lease.visible_ms = visible_ms;
+        self.due.insert((visible_ms, offset.0));
+        Some(())
+    }
+
+    /// A receiver was not given the message after all: it is as before.
+    pub fn put_back(&mut self, picked: &Picked, now_ms: i64) {
+        let offset = picked.offset.0;
+        if let Some(lease) = self.leases.get_mut(&offset) {
+            self.due.remove(&(lease.visible_ms, offset));
+            lease.attempts = lease.attempts.saturating_sub(1);
+            lease.visible_ms = now_ms;
+            self.due.insert((now_ms, offset));
+        }
+    }
+
+    /// The message is done.
+    pub fn settle(&mut self, offset: Offset) {
+        if let Some(lease) = self.leases.remove(&offset.0) {
+            self.due.remove(&(lease.visible_ms, offset.0));
+        }
+        self.fifo.settle(offset.0);
+    }
+
+    /// Everything below is done.
+    pub fn purge(&mut self, end: Offset) {
+        *self = Self::default();
+        self.cursor = end.0;
+        self.fifo.start_at(end.0);
+    }
+
+    /// When the next message becomes visible.
+    pub fn next_due(&self) -> Option<i64> {
+        self.due.first().map(|(visible_ms, _)| *visible_ms)
+    }
+
+    /// Messages that were received and are hidden at this time.
+    pub fn in_flight(&self, now_ms: i64) -> u64 {
+        let hidden = self.due.range((now_ms + 1, i64::MIN)..);
+        let received = hidden.filter(|(_, offset)| {
+            let lease = self.leases.get(offset);
+            lease.is_some_and(|lease| lease.attempts > 0)
+        });
+        received.count() as u64
+    }
+
+    /// Whether it may be forgotten: nobody has used it since the last call, and all that it knows
+    /// can be found again.
+    pub fn tidy(&mut self) -> bool {
+        !std::mem::take(&mut self.is_used) && self.leases.is_empty()
+    }
+}

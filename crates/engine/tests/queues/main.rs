@@ -1,0 +1,8 @@
+//! Queues: what is sent is received, hidden, acknowledged; over restarts too. Time is simulated.
+
+mod dead_letters;
+mod fifo;
+mod restart;
+mod standard;
+mod support;
+mod with_streams;

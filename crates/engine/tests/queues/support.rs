@@ -1,0 +1,125 @@
+//! An engine with a queue, and short words for what tests do with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use levada_engine::queue::{Message, NewMessage, NewQueue, QueueError, Receive, Sent};
+use levada_engine::testing::engine_on;
+use levada_engine::{Engine, EngineSettings};
+use levada_env::Env;
+use levada_env::fault::FaultFs;
+use levada_journal::memory::MemoryJournal;
+use levada_sequencer::command_log::memory::MemoryLog;
+
+/// An engine on storage that outlives it.
+pub struct Cell {
+    pub engine: Engine,
+    env: Env,
+    journal: Arc<MemoryJournal>,
+    log: MemoryLog,
+}
+
+impl Cell {
+    pub async fn start() -> Self {
+        let env = Env::simulated(1, Arc::new(FaultFs::new(1)));
+        let (journal, log) = (Arc::default(), MemoryLog::new());
+        Self::on(env, journal, log).await
+    }
+
+    async fn on(env: Env, journal: Arc<MemoryJournal>, log: MemoryLog) -> Self {
+        let settings = EngineSettings::default();
+        let engine = engine_on(env.clone(), settings, Arc::clone(&journal), log.clone()).await;
+        Self {
+            engine,
+            env,
+            journal,
+            log,
+        }
+    }
+
+    /// As after `kill -9`: what was durable is there, the rest is gone.
+    pub async fn restart(self) -> Self {
+        Self::on(self.env, self.journal, self.log).await
+    }
+
+    pub async fn queue(&self, name: &str, configs: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let new = NewQueue {
+            name: name.to_owned(),
+            configs: configs.iter().map(own).collect(),
+        };
+        self.engine.create_queue(new).await.unwrap();
+    }
+
+    pub async fn send(&self, queue: &str, body: &str) -> Sent {
+        self.send_message(queue, message(body)).await.unwrap()
+    }
+
+    pub async fn send_message(&self, queue: &str, new: NewMessage) -> Result<Sent, QueueError> {
+        let mut sent = self.engine.send(queue, vec![new]).await;
+        sent.pop().expect("one result a message")
+    }
+
+    /// Up to ten, without waiting.
+    pub async fn receive(&self, queue: &str) -> Vec<Message> {
+        let received = self.engine.receive(queue, receive(10, 0)).await;
+        received.unwrap()
+    }
+
+    pub async fn bodies(&self, queue: &str) -> Vec<String> {
+        bodies(&self.receive(queue).await)
+    }
+
+    pub async fn acknowledge(&self, queue: &str, message: &Message) -> Result<(), QueueError> {
+        let receipts = [message.receipt.clone()];
+        let mut results = self.engine.acknowledge(queue, &receipts).await;
+        results.pop().expect("one result a receipt")
+    }
+
+    pub async fn hide(&self, queue: &str, message: &Message, s: u64) -> Result<(), QueueError> {
+        let change = [(message.receipt.clone(), Duration::from_secs(s))];
+        let mut results = self.engine.change_visibility(queue, &change).await;
+        results.pop().expect("one result a receipt")
+    }
+
+    /// Visible, in flight, delayed.
+    pub fn counts(&self, queue: &str) -> (u64, u64, u64) {
+        let counts = self.engine.queue(queue).unwrap().counts;
+        (counts.visible, counts.in_flight, counts.delayed)
+    }
+
+    pub async fn pass(&self, seconds: u64) {
+        self.env.sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+pub fn message(body: &str) -> NewMessage {
+    NewMessage {
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        ..NewMessage::default()
+    }
+}
+
+/// Of a group.
+pub fn member(group: &str, body: &str) -> NewMessage {
+    NewMessage {
+        group: Some(Bytes::copy_from_slice(group.as_bytes())),
+        ..message(body)
+    }
+}
+
+pub fn receive(messages_max: usize, wait_s: u64) -> Receive {
+    Receive {
+        messages_max,
+        bytes_max: 1 << 20,
+        visibility: None,
+        wait: Some(Duration::from_secs(wait_s)),
+        attempt: None,
+    }
+}
+
+pub fn bodies(messages: &[Message]) -> Vec<String> {
+    let text = |message: &Message| String::from_utf8_lossy(&message.body).into_owned();
+    messages.iter().map(text).collect()
+}
