@@ -38,7 +38,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    call.queue(&request.queue)?;
+    call.view(&request.queue)?;
     let mut outcome = Outcome::new("ChangeMessageVisibilityBatchResultEntry");
     let (mut ids, mut changes) = (Vec::new(), Vec::new());
     for (id, change) in request.changes {

@@ -92,20 +92,10 @@ pub async fn run(call: &Call, request: Request) -> Result<Response> {
         .iter()
         .any(|(name, _)| name == "MessageRetentionPeriod");
     let mut configs = asked.clone().into_configs();
-    let mut set = |name: &str, value: &str| configs.push((name.to_owned(), value.to_owned()));
-    set("queue.enabled", "true");
-    if is_topic {
-        // Its records were there for Kafka readers before, and stay theirs.
-        set("queue.origin", "topic");
-        set("queue.retain", "true");
-    } else {
-        set("queue.origin", "queue");
-        if !has_retention {
-            set(
-                "retention.ms",
-                &(1000 * RETENTION_SECONDS_DEFAULT).to_string(),
-            );
-        }
+    // A topic that is there keeps the time that it has.
+    if !is_topic && !has_retention {
+        let ms = 1000 * RETENTION_SECONDS_DEFAULT;
+        configs.push(("retention.ms".to_owned(), ms.to_string()));
     }
     let new = NewQueue {
         name: name.clone(),

@@ -36,7 +36,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    call.queue(&request.queue)?;
+    call.view(&request.queue)?;
     let mut outcome = Outcome::new("DeleteMessageBatchResultEntry");
     let (mut ids, mut receipts) = (Vec::new(), Vec::new());
     for (id, receipt) in request.receipts {

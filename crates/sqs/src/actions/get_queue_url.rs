@@ -34,8 +34,8 @@ pub async fn run(call: &Call, request: Request) -> Result<Response> {
     if request.owner.is_some_and(|owner| owner != ACCOUNT) {
         return Err(SqsError::no_queue());
     }
-    let info = call.queue(&request.name)?;
+    call.view(&request.name)?;
     Ok(Response {
-        url: call.url(&info.name),
+        url: call.url(&request.name),
     })
 }

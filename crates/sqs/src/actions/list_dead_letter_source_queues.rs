@@ -34,7 +34,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    call.queue(&request.queue)?;
+    call.view(&request.queue)?;
     let list = |after: Option<&str>, max| {
         call.engine()
             .dead_letter_sources(&request.queue, after, max)

@@ -2,7 +2,6 @@
 
 use super::Answer;
 use crate::call::Call;
-use crate::documents::Documents;
 use crate::errors::Result;
 use crate::protocol::fields::KEY_VALUE;
 use crate::protocol::{Fields, Name, Writer};
@@ -30,8 +29,8 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let info = call.queue(&request.queue)?;
+    let documents = call.view(&request.queue)?.documents;
     Ok(Response {
-        tags: Documents::of(&info.configs).tags.into_iter().collect(),
+        tags: documents.tags.into_iter().collect(),
     })
 }

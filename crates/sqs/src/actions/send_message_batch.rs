@@ -9,7 +9,6 @@ use crate::errors::{Code, Result, SqsError};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::message::{Outgoing, SentReply};
 use crate::protocol::{Fields, Writer};
-use crate::queue_attributes::View;
 
 pub struct Request {
     queue: String,
@@ -39,7 +38,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let rules = View::of(&call.queue(&request.queue)?).rules();
+    let rules = call.view(&request.queue)?.rules();
     let read = request
         .messages
         .iter()
