@@ -74,6 +74,7 @@ codes! {
     PurgeQueueInProgress = SQS "PurgeQueueInProgress", LEGACY "PurgeQueueInProgress", 403;
     OverLimit = SQS "OverLimit", "OverLimit", 403;
     UnsupportedOperation = SQS "UnsupportedOperation", LEGACY "UnsupportedOperation", 400;
+    ResourceNotFound = SQS "ResourceNotFoundException", "ResourceNotFoundException", 404;
     ReceiptHandleIsInvalid = SQS "ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404;
     MessageNotInflight = SQS "MessageNotInflight", LEGACY "MessageNotInflight", 400;
     InvalidMessageContents = SQS "InvalidMessageContents", "InvalidMessageContents", 400;
@@ -179,14 +180,6 @@ pub fn too_long(bytes_max: usize) -> SqsError {
     let reason = format!("Message must be shorter than {bytes_max} bytes.");
     let message = format!("One or more parameters are invalid. Reason: {reason}");
     SqsError::new(Code::InvalidParameter, message)
-}
-
-/// The three actions of message move tasks: a task needs a place in the catalog, so that it goes on
-/// after a restart, and there is none yet. Nobody is told that a task runs which does not.
-pub fn no_move_tasks() -> SqsError {
-    let message = "Message move tasks are not there yet: receive from the dead-letter queue, send \
-                   to the source, delete.";
-    SqsError::new(Code::UnsupportedOperation, message)
 }
 
 #[cfg(test)]

@@ -9,12 +9,11 @@ pub const BATCH_ENTRIES_MAX: usize = 10;
 pub const RECEIVE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 
 /// Largest request body. A batch of 1 MiB is longer on the wire: JSON writes `"` and a line's end in
-/// two bytes, a form writes most bytes but letters in three, and base64 adds a third. Twice the
-/// batch holds what JSON clients send of texts; a form of a whole MiB of Chinese does not fit, and
-/// the service has the same limit there.
-pub const BODY_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+/// two bytes, base64 adds a third, and a form writes most bytes but letters in three.
+pub const BODY_BYTES_MAX: usize = 3 * MESSAGE_BYTES_MAX + (1 << 20);
 /// Largest request head: a presigned GET carries a small message in its address.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
 /// Values in one JSON body, and fields of one form: the largest real request, a batch of ten
 /// messages with ten attributes each, has some 700.
 pub const VALUES_MAX: usize = 4_000;
@@ -71,3 +70,8 @@ const _: () = assert!(RECEIVE_BYTES_MAX >= MESSAGE_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > MESSAGE_BYTES_MAX);
 const _: () = assert!(RETENTION_SECONDS_DEFAULT <= RETENTION_SECONDS_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= u32::MAX as usize);
+
+/// Messages that a move task moves in a second, at most, where it is asked for a rate.
+pub const MOVES_PER_SECOND_MAX: i64 = 500;
+/// Move tasks that are listed at once.
+pub const MOVE_TASKS_LISTED_MAX: i64 = 10;

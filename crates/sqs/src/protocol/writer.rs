@@ -46,6 +46,11 @@ impl Writer {
         self.text(name, &STANDARD.encode(bytes));
     }
 
+    pub fn number(&mut self, name: &'static str, value: u64) {
+        let text = value.to_string();
+        self.member(name, |writer| writer.out.extend_from_slice(text.as_bytes()));
+    }
+
     pub fn flag(&mut self, name: &'static str, value: bool) {
         let text: &[u8] = if value { b"true" } else { b"false" };
         self.member(name, |writer| writer.out.extend_from_slice(text));

@@ -62,3 +62,58 @@ async fn a_dead_letter_queue_decides_whose_it_is() {
     server.ok("SetQueueAttributes", removed).await;
     assert_eq!(server.attribute(&url, "RedrivePolicy").await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_task_brings_dead_letters_back() {
+    let server = Server::start().await;
+    let dead = server.queue("dead", json!({})).await;
+    let url = server
+        .queue(
+            "q",
+            json!({"RedrivePolicy": policy("dead", 1), "VisibilityTimeout": "0"}),
+        )
+        .await;
+    server.send(&url, "poison").await;
+    while server
+        .attribute(&dead, "ApproximateNumberOfMessages")
+        .await
+        .as_deref()
+        != Some("1")
+    {
+        server.receive(&url, json!({})).await;
+    }
+    let arn = |name: &str| format!("arn:aws:sqs:us-east-1:000000000000:{name}");
+    let refused = server
+        .refused("StartMessageMoveTask", json!({"SourceArn": arn("q")}))
+        .await;
+    assert_eq!(
+        refused, "InvalidParameterValue",
+        "nobody's dead-letter queue"
+    );
+    let request = json!({"SourceArn": arn("dead"), "MaxNumberOfMessagesPerSecond": 100});
+    let started = server.ok("StartMessageMoveTask", request).await;
+    let handle = started["TaskHandle"].as_str().expect("a handle").to_owned();
+    let list = json!({"SourceArn": arn("dead"), "MaxResults": 10});
+    let task = loop {
+        let listed = server.ok("ListMessageMoveTasks", list.clone()).await;
+        let task = listed["Results"][0].clone();
+        if task["Status"] != "RUNNING" {
+            break task;
+        }
+        assert_eq!(task["TaskHandle"], handle);
+    };
+    assert_eq!(task["Status"], "COMPLETED");
+    assert_eq!(task["ApproximateNumberOfMessagesMoved"], 1);
+    assert_eq!(task["MaxNumberOfMessagesPerSecond"], 100);
+    assert_eq!(task["SourceArn"], arn("dead"));
+    assert!(
+        task["StartedTimestamp"]
+            .as_u64()
+            .is_some_and(|ms| ms > 1_700_000_000_000)
+    );
+    let back = server.receive(&url, json!({})).await;
+    assert_eq!(bodies(&back), ["poison"]);
+    let over = json!({"TaskHandle": handle});
+    let refused = server.refused("CancelMessageMoveTask", over).await;
+    assert_eq!(refused, "ResourceNotFoundException");
+}

@@ -162,7 +162,7 @@ async fn a_refusal_has_the_name_and_the_status_of_its_protocol() {
     let tasks = server
         .refused("StartMessageMoveTask", json!({"SourceArn": "a"}))
         .await;
-    assert_eq!(tasks, "AWS.SimpleQueueService.UnsupportedOperation");
+    assert_eq!(tasks, "ResourceNotFoundException");
 }
 
 #[tokio::test(flavor = "multi_thread")]
