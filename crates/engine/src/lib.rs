@@ -2,7 +2,7 @@
 //!
 //! Knows the catalog, the two ports and records. Knows no socket, no wire code, and not which
 //! backend was chosen. A produced batch goes `append` -> `accumulator` -> `committer` -> ports ->
-//! catalog -> `tail`; a fetch goes `read` -> `tail`, or index -> journal.
+//! catalog -> `tail`; a fetch goes `read` -> `tail`, or index -> `read_ahead` -> journal.
 
 mod accumulator;
 mod admin;
@@ -16,6 +16,7 @@ mod index_run;
 mod metrics;
 mod offsets;
 mod read;
+mod read_ahead;
 mod requests;
 mod retention;
 mod rewrite;
