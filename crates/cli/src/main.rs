@@ -15,15 +15,18 @@ mod signals;
 mod units;
 mod when;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use levada_env::Env;
+use tokio::runtime::Runtime;
 
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::Format;
+use crate::settings::SettingArgs;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -81,6 +84,17 @@ enum Command {
     Completions(commands::completions::Args),
 }
 
+impl Command {
+    /// The settings of the service, if the command runs one.
+    fn service_settings(&self) -> Option<&SettingArgs> {
+        match self {
+            Command::Serve(args) => Some(&args.settings),
+            Command::Demo(args) => Some(&args.settings),
+            _ => None,
+        }
+    }
+}
+
 /// Keeps the kernel from backing a few scattered kilobytes with pages of 2 MiB each, which the
 /// allocator asks for: under changing load that made ten live megabytes 240 resident ones.
 fn use_small_pages() {
@@ -93,31 +107,38 @@ fn use_small_pages() {
 /// nothing on a disk, and each keeps some memory; what comes meanwhile waits its turn.
 const BLOCKING_THREADS_MAX: usize = 16;
 
-/// The variable by which tokio itself is told how many threads serve connections.
-const WORKERS_VARIABLE: &str = "TOKIO_WORKER_THREADS";
-
-/// Threads that serve connections, unless the variable says: one core is left to the log's thread,
-/// which does half of the work. With one thread more, each request wakes a thread that finds nothing
-/// to do: on two cores 15% more CPU, and fewer records a second.
+/// Threads that serve connections when the setting is 0: one core is left to the log's thread, which
+/// does half of the work. With one thread more, each request wakes a thread that finds nothing to do:
+/// on two cores 15% more CPU, and fewer records a second.
 fn worker_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     (cores - 1).max(1)
 }
 
-fn main() -> ExitCode {
-    use_small_pages();
-    let cli = Cli::parse();
+/// The runtime that the command needs: for the service with as many threads as its settings say.
+fn runtime(command: &Command, env: &Env) -> io::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let serves = matches!(cli.command, Command::Serve(_) | Command::Demo(_));
-    if serves && std::env::var_os(WORKERS_VARIABLE).is_none() {
-        builder.worker_threads(worker_threads());
+    if let Some(settings) = command.service_settings() {
+        // Settings that are not valid are told by the command, which loads them again.
+        let loaded = settings.load(env).ok();
+        let wanted = loaded.map_or(0, |loaded| loaded.settings.server.worker_threads);
+        builder.worker_threads(match wanted {
+            0 => worker_threads(),
+            wanted => wanted as usize,
+        });
     }
-    let runtime = match builder
+    builder
         .enable_all()
         .thread_name("levada")
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
-    {
+}
+
+fn main() -> ExitCode {
+    use_small_pages();
+    let cli = Cli::parse();
+    let env = Env::real();
+    let runtime = match runtime(&cli.command, &env) {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("levada: cannot start the runtime: {error}");
@@ -125,7 +146,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        let context = Context::new(Env::real(), cli.output);
+        let context = Context::new(env, cli.output);
         dispatch(cli.command, context).await
     });
     // What still runs (a blocked read of stdin, say) must not hold up the exit.
@@ -165,5 +186,18 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+    #[test]
+    fn the_service_gets_as_many_threads_as_its_setting_says() {
+        let workers = |line: &[&str]| {
+            let cli = Cli::try_parse_from(line).unwrap();
+            let runtime = runtime(&cli.command, &Env::real()).unwrap();
+            runtime.metrics().num_workers()
+        };
+        for command in ["serve", "demo"] {
+            let given = ["levada", command, "--server-worker-threads", "3"];
+            assert_eq!(workers(&given), 3);
+            assert_eq!(workers(&["levada", command]), worker_threads());
+        }
     }
 }

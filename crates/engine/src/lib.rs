@@ -2,7 +2,7 @@
 //!
 //! Knows the catalog, the two ports and records. Knows no socket, no wire code, and not which
 //! backend was chosen. A produced batch goes `append` -> `accumulator` -> `committer` -> ports ->
-//! catalog -> `tail`; a fetch goes `read` -> `tail`, or index -> journal.
+//! catalog -> `tail`; a fetch goes `read` -> `tail`, or index -> `read_ahead` -> journal.
 
 mod accumulator;
 mod admin;
@@ -17,6 +17,7 @@ mod metrics;
 mod offsets;
 pub mod queue;
 mod read;
+mod read_ahead;
 mod requests;
 mod retention;
 mod rewrite;

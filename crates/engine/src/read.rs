@@ -9,6 +9,7 @@ use crate::{
     Engine, ReadError, ReadPartition, ReadRequest, ReadSlice, TopicRef,
     engine::Inner,
     metrics::add,
+    read_ahead::ReadAhead,
     slices::{BatchWalk, Overlay},
     source::Fetched,
 };
@@ -167,14 +168,13 @@ impl Inner {
             true => &plan.entries,
             false => &spilled,
         };
-        let mut ahead = None;
+        let mut ahead = ReadAhead::new(self, entries, limit);
         let mut bytes = 0;
         for (at, entry) in entries.iter().enumerate() {
             if bytes >= limit && !(must && bytes == 0) {
                 break;
             }
-            let rest = entries.get(at + 1..).unwrap_or_default();
-            let sliced = match self.entry_bytes_ahead(entry, rest, &mut ahead).await {
+            let sliced = match ahead.entry_bytes(at, entry).await {
                 Ok(fetched) => {
                     let mut out = Slicing {
                         plan,

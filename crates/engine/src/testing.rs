@@ -6,7 +6,7 @@ use bytes::Bytes;
 use levada_catalog::{IndexEntry, StateSettings};
 use levada_env::Env;
 use levada_env::port::{PortFuture, PortResult, Ticket, Urgency};
-use levada_journal::memory::MemoryJournal;
+use levada_journal::{Journal, memory::MemoryJournal};
 use levada_model::LogPosition;
 use levada_model::codec::DecodeError;
 use levada_sequencer::command_log::{Appending, CommandLog, Recovered, memory::MemoryLog};
@@ -37,6 +37,19 @@ pub async fn engine_on(
     env: Env,
     settings: EngineSettings,
     journal: Arc<MemoryJournal>,
+    log: impl CommandLog + 'static,
+) -> Engine {
+    engine_over(env, settings, journal, log).await
+}
+
+/// [`engine_on`] over any journal.
+///
+/// # Panics
+/// When the log does not recover.
+pub async fn engine_over(
+    env: Env,
+    settings: EngineSettings,
+    journal: Arc<dyn Journal>,
     log: impl CommandLog + 'static,
 ) -> Engine {
     let (sequencer, _) = Sequencer::recover(

@@ -56,6 +56,33 @@ async fn what_was_synced_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_length_beyond_the_file_is_refused_before_memory_is_taken_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wal, _) = open(dir.path());
+    let body = Bytes::from(vec![7; 1000]);
+    let place = wal.append(FrameKind::Data, vec![body.clone()]).unwrap();
+    let (file, offset) = (place.file, place.offset_in_file);
+    // Queued is not held yet.
+    let early = wal.buffer_for(file, offset, 1000);
+    assert!(matches!(
+        early,
+        Err(WalError::Corrupt { .. } | WalError::NoSuchFile(_))
+    ));
+    wal.sync_to(place).await.unwrap();
+    assert_eq!(wal.buffer_for(file, offset, 1000).unwrap().len(), 1000);
+    assert_eq!(wal.read(file, offset, 1000).unwrap(), body);
+    for (offset, bytes) in [(offset, u32::MAX), (u64::MAX, 1), (u64::MAX, u32::MAX)] {
+        let refused = wal.buffer_for(file, offset, bytes);
+        assert!(matches!(refused, Err(WalError::Corrupt { .. })));
+        let refused = wal.read(file, offset, bytes);
+        assert!(matches!(refused, Err(WalError::Corrupt { .. })));
+    }
+    let nowhere = levada_model::SegmentId(file.0 + 1);
+    let refused = wal.buffer_for(nowhere, 0, 1);
+    assert!(matches!(refused, Err(WalError::NoSuchFile(_))));
+}
+
+#[tokio::test]
 async fn a_sealed_log_says_so_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (wal, _) = open(dir.path());

@@ -20,7 +20,7 @@ that over the file. `levada config show` prints each setting with where its valu
 #[command(after_help = SETTINGS_HELP)]
 pub struct Args {
     #[command(flatten)]
-    settings: SettingArgs,
+    pub settings: SettingArgs,
 }
 
 /// Runs the command.

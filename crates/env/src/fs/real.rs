@@ -4,6 +4,8 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -17,7 +19,22 @@ const SLICES_PER_CALL_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFs;
 
-struct RealFile(std::fs::File);
+struct RealFile {
+    file: std::fs::File,
+    /// Its filesystem has refused to tell what is in memory, and is not asked again.
+    #[cfg(target_os = "linux")]
+    cannot_tell_cached: AtomicBool,
+}
+
+impl RealFile {
+    fn new(file: std::fs::File) -> Self {
+        Self {
+            file,
+            #[cfg(target_os = "linux")]
+            cannot_tell_cached: AtomicBool::new(false),
+        }
+    }
+}
 
 impl Fs for RealFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
@@ -35,7 +52,7 @@ impl Fs for RealFs {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(RealFile::new(options.open(path)?)))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -136,7 +153,7 @@ fn try_lock(
 impl File for RealFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         loop {
-            match self.0.read_at(buf, offset) {
+            match self.file.read_at(buf, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -145,14 +162,23 @@ impl File for RealFile {
 
     #[cfg(target_os = "linux")]
     fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> bool {
+        if self.cannot_tell_cached.load(Ordering::Relaxed) {
+            return false;
+        }
         let bytes = buf.len();
         let mut slices = [io::IoSliceMut::new(buf)];
         let flags = rustix::io::ReadWriteFlags::NOWAIT;
-        rustix::io::preadv2(&self.0, &mut slices, offset, flags) == Ok(bytes)
+        match rustix::io::preadv2(&self.file, &mut slices, offset, flags) {
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                self.cannot_tell_cached.store(true, Ordering::Relaxed);
+                false
+            }
+            read => read == Ok(bytes),
+        }
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     #[cfg(target_os = "linux")]
@@ -165,7 +191,7 @@ impl File for RealFile {
         while !slices.is_empty() {
             let batch = &slices[..slices.len().min(SLICES_PER_CALL_MAX)];
             let written =
-                rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, batch, offset))?;
+                rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.file, batch, offset))?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -178,7 +204,7 @@ impl File for RealFile {
     #[cfg(not(target_os = "linux"))]
     fn write_vectored_all_at(&self, slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         for slice in slices {
-            self.0.write_all_at(slice, offset)?;
+            self.file.write_all_at(slice, offset)?;
             offset += slice.len() as u64;
         }
         Ok(())
@@ -187,27 +213,28 @@ impl File for RealFile {
     fn sync_data(&self) -> io::Result<()> {
         // The standard library uses fdatasync on Linux and F_FULLFSYNC on Apple's systems, where a
         // plain fsync leaves the bytes in the drive's cache.
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{FallocateFlags, fallocate};
-            match rustix::io::retry_on_intr(|| fallocate(&self.0, FallocateFlags::empty(), 0, len))
-            {
+            match rustix::io::retry_on_intr(|| {
+                fallocate(&self.file, FallocateFlags::empty(), 0, len)
+            }) {
                 Ok(()) => return Ok(()),
                 // Not every filesystem can reserve; extending is the next best.
                 Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
@@ -258,6 +285,19 @@ mod tests {
             assert_eq!(got, want[100_000..]);
         }
         assert!(!file.read_cached_at(&mut got, 100_001));
+    }
+
+    /// Files of /proc are made as they are read: the kernel refuses to tell what is in memory.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_cannot_tell_what_is_in_memory_is_asked_once() {
+        let file = RealFile::new(std::fs::File::open("/proc/self/status").unwrap());
+        let mut got = [0; 16];
+        assert!(!file.read_cached_at(&mut got, 0));
+        assert!(file.cannot_tell_cached.load(Ordering::Relaxed));
+        assert!(!file.read_cached_at(&mut got, 0));
+        file.read_exact_at(&mut got, 0).unwrap();
+        assert!(got.starts_with(b"Name:"));
     }
 
     #[test]

@@ -272,6 +272,9 @@ settings! {
     }
     /// The process.
     server: ServerSection {
+        /// Threads that serve connections. 0: one for each core but one, which the log's own thread
+        /// needs.
+        worker_threads: u32 = "0", within 0..=1_024;
         /// How long a stop waits for requests in flight.
         drain_timeout_ms: u64 = "5000", within 0..=7_000;
         /// Allow listeners that other machines can reach although nobody has to log in.

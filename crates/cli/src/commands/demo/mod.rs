@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     records: Option<usize>,
     #[command(flatten)]
-    settings: SettingArgs,
+    pub settings: SettingArgs,
 }
 
 /// Runs the command.
