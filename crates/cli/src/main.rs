@@ -12,6 +12,7 @@ mod places;
 mod remote;
 mod settings;
 mod signals;
+mod sqs;
 mod units;
 mod when;
 
@@ -38,6 +39,7 @@ First steps:
   levada consume greetings
   levada consume greetings -g readers -f     as a member of a group, until Ctrl-C
   levada group describe readers
+  levada queue create jobs                   or as a queue
   levada demo                                or all of it at once, on real events
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the
@@ -76,6 +78,8 @@ enum Command {
     Consume(commands::consume::Args),
     /// Look at consumer groups, their lag and their offsets
     Group(commands::group::Args),
+    /// Create queues, send, receive and acknowledge messages, move dead letters
+    Queue(commands::queue::Args),
     /// Check a broker from this machine and say what is wrong
     Doctor(commands::doctor::Args),
     /// Measure a broker
@@ -171,6 +175,7 @@ async fn dispatch(command: Command, context: Context) -> CliResult {
         Command::Produce(args) => commands::produce::run(args, context).await,
         Command::Consume(args) => commands::consume::run(args, context).await,
         Command::Group(args) => commands::group::run(args, context).await,
+        Command::Queue(args) => commands::queue::run(args, context).await,
         Command::Doctor(args) => commands::doctor::run(args, context).await,
         Command::Bench(args) => commands::bench::run(args, context).await,
         Command::Completions(args) => {

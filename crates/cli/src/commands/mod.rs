@@ -8,5 +8,6 @@ pub mod demo;
 pub mod doctor;
 pub mod group;
 pub mod produce;
+pub mod queue;
 pub mod serve;
 pub mod topic;

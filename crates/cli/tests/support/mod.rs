@@ -50,6 +50,15 @@ impl Server {
         (self.child, _) = serve(self.folder.path(), &self.address);
     }
 
+    /// Where it takes SQS requests.
+    pub fn sqs(&self) -> String {
+        let ready = std::fs::read(self.folder.path().join("ready.json"));
+        let ready = ready.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let address = ready.and_then(|ready| Some(ready["sqs"].as_str()?.to_owned()));
+        // A killed service has none: nobody listens on port 1.
+        address.unwrap_or_else(|| "127.0.0.1:1".to_owned())
+    }
+
     /// Runs a command against it.
     pub fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, b"")
@@ -66,6 +75,7 @@ impl Server {
     pub fn spawn(&self, args: &[&str]) -> Child {
         command(args)
             .env("LEVADA_BROKER", &self.address)
+            .env("LEVADA_SQS", self.sqs())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -143,7 +153,7 @@ pub fn command(args: &[&str]) -> Command {
 /// Starts the service and reads its messages until it says that it is ready.
 fn serve(folder: &Path, kafka: &str) -> (Child, String) {
     let mut child = command(&[
-        "serve", "--kafka", kafka, "--http", "off", "--sqs", "off", "--data",
+        "serve", "--kafka", kafka, "--http", "off", "--sqs", "127.0.0.1:0", "--data",
     ])
     .arg(folder)
     .stdout(Stdio::null())
