@@ -15,6 +15,7 @@ mod mixed;
 mod mutants;
 mod process;
 mod proofs;
+mod queues;
 mod reliability;
 mod report;
 mod scale;
@@ -75,6 +76,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Attacks on a running broker: memory, descriptors, log and another client's latency (Linux)
     Hostile(hostile::Options),
+    /// SQS clients of two protocols against a running Levada, and kills under their load
+    Queues(queues::Options),
     /// The tables of docs/reliability.md from what the proofs wrote down
     Reliability(reliability::Options),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
@@ -102,6 +105,7 @@ fn main() {
         Chore::Sim(options) => sim::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Hostile(options) => hostile::run(&options),
+        Chore::Queues(options) => queues::run(&options),
         Chore::Reliability(options) => reliability::run(&options),
         Chore::Network => proofs::network(),
     };

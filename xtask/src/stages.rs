@@ -11,6 +11,7 @@ use crate::hostile;
 use crate::interop;
 use crate::process;
 use crate::proofs;
+use crate::queues;
 use crate::report::Tally;
 use crate::sim;
 use crate::test::Options;
@@ -76,6 +77,11 @@ pub const ALL: &[Stage] = &[
         name: "clients",
         about: "the client matrix",
         run: clients,
+    },
+    Stage {
+        name: "queues",
+        about: "SQS clients of both protocols, and kills under their load",
+        run: queues,
     },
     Stage {
         name: "docs",
@@ -196,6 +202,10 @@ fn clients(options: &Options) -> Result<Tally> {
         against: Kind::Levada,
     })?
     .1)
+}
+
+fn queues(_: &Options) -> Result<Tally> {
+    queues::run(&queues::Options::short())
 }
 
 fn docs(_: &Options) -> Result<Tally> {

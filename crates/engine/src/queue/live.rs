@@ -33,10 +33,12 @@ pub(super) struct Picked {
 }
 
 /// What a look wants.
-pub(super) struct Wish {
+pub(super) struct Wish<'a> {
     pub now_ms: i64,
     pub messages_max: usize,
     pub visible_ms: i64,
+    /// The receiver's name for this receive: asked again, it gets the same messages.
+    pub attempt: Option<&'a str>,
 }
 
 /// One partition of a queue.
@@ -73,7 +75,13 @@ impl Live {
         };
         let mut offsets = self.take_due(settings.is_fifo, wish, |at| open(at) == at);
         if settings.is_fifo {
+            if let Some(again) = self.repeat((id, number), wish) {
+                return again;
+            }
             offsets = self.fifo.take(wish.messages_max);
+            if let Some(attempt) = wish.attempt.filter(|_| !offsets.is_empty()) {
+                self.fifo.note_attempt(attempt, wish.now_ms, &offsets);
+            }
         } else {
             let end = partition.high_watermark();
             for _ in 0..STEPS_MAX {
@@ -98,6 +106,26 @@ impl Live {
             }
         });
         picked.collect()
+    }
+
+    /// What an attempt was given before, if all of it is still in its hands.
+    fn repeat(&mut self, (id, number): (PartitionId, i32), wish: &Wish) -> Option<Vec<Picked>> {
+        let offsets = self.fifo.attempt(wish.attempt?, wish.now_ms)?;
+        let held = |offset: &Offset| self.leases.get(&offset.0).copied();
+        let leases: Option<Vec<_>> = offsets.iter().map(held).collect();
+        let again = offsets.iter().zip(leases?).map(|(offset, mut lease)| {
+            self.due.remove(&(lease.visible_ms, offset.0));
+            lease.visible_ms = wish.visible_ms;
+            self.due.insert((lease.visible_ms, offset.0));
+            self.leases.insert(offset.0, lease);
+            Picked {
+                partition: id,
+                number,
+                offset: *offset,
+                lease,
+            }
+        });
+        Some(again.collect())
     }
 
     /// Messages whose time has come, in the order of that time. Those of a FIFO queue go back to

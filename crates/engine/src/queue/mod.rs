@@ -11,6 +11,7 @@ mod errors;
 mod fifo;
 mod live;
 mod load;
+mod moves;
 mod receipt;
 mod receive;
 mod requests;
@@ -30,6 +31,8 @@ use parking_lot::Mutex;
 pub use errors::QueueError;
 use levada_catalog::command::QueueCommand;
 use live::Live;
+use moves::Moves;
+pub use moves::{MoveState, MoveTask};
 pub use requests::{
     Message, MessageId, NewMessage, NewQueue, QueueCounts, QueueInfo, QueueOrigin, QueueSettings,
     Receive, Sent,
@@ -50,6 +53,7 @@ struct Desk {
 pub(crate) struct Queues {
     desks: Mutex<HashMap<PartitionId, Arc<Desk>, FixedState>>,
     purged: Mutex<HashMap<TopicId, i64, FixedState>>,
+    moves: Moves,
 }
 
 impl Queues {

@@ -102,6 +102,7 @@ impl Engine {
                     now_ms,
                     messages_max: left.min(allowed.saturating_sub(in_flight) as usize),
                     visible_ms: now_ms.saturating_add(visibility_ms),
+                    attempt: receive.attempt.as_deref(),
                 };
                 picked.extend(live.pick(state, (id, at as i32), &found.settings, &wish));
                 let due = live.next_due();

@@ -169,3 +169,39 @@ async fn many_groups_are_worked_on_at_once_each_in_order() {
         assert_eq!(own, wanted);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_same_attempt_again_gets_the_same_messages_while_it_holds_them() {
+    let cell = Cell::start().await;
+    cell.queue("q.fifo", FIFO).await;
+    for body in ["a1", "a2"] {
+        send(&cell, "a", body).await;
+    }
+    let mut attempt = receive(10, 0);
+    attempt.attempt = Some("mine".into());
+    let first = cell
+        .engine
+        .receive("q.fifo", attempt.clone())
+        .await
+        .unwrap();
+    cell.pass(20).await;
+    let again = cell
+        .engine
+        .receive("q.fifo", attempt.clone())
+        .await
+        .unwrap();
+    assert_eq!(again, first);
+    // Hidden anew from then on.
+    cell.pass(20).await;
+    assert!(cell.receive("q.fifo").await.is_empty());
+    cell.acknowledge("q.fifo", &again[0]).await.unwrap();
+    assert!(
+        cell.engine
+            .receive("q.fifo", attempt)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    cell.acknowledge("q.fifo", &again[1]).await.unwrap();
+    assert_eq!(cell.counts("q.fifo"), (0, 0, 0));
+}
