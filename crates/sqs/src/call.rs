@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada_engine::Engine;
 use levada_engine::queue::QueueInfo;
+use levada_engine::{Engine, TopicRef};
 use levada_env::Env;
 use levada_net::Drain;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::errors::{Result, SqsError};
+use crate::errors::{Result, SqsError, no_resource};
 use crate::limits::DELETED_NAMES_MAX;
 use crate::metrics::SqsMetrics;
 use crate::names;
 use crate::protocol::Fields;
+use crate::queue_attributes::View;
 use crate::settings::SqsSettings;
 use crate::unsent::Unsent;
 
@@ -118,7 +119,27 @@ impl Call {
         }
     }
 
-    /// The queue of this name.
+    /// The attributes of the queue of this name. Unlike [`Call::queue`] it counts no messages, which
+    /// would cost each send and receive what is in flight.
+    ///
+    /// # Errors
+    /// QueueDoesNotExist.
+    pub fn view(&self, name: &str) -> Result<View> {
+        let topic = self.engine().topic(&TopicRef::Name(name.to_owned()));
+        let view = topic.map(|topic| View::of_settings(&topic.configs));
+        view.filter(View::is_queue).ok_or_else(SqsError::no_queue)
+    }
+
+    /// The name of the queue that an ARN names.
+    ///
+    /// # Errors
+    /// ResourceNotFoundException.
+    pub fn named<'a>(&self, arn: &'a str) -> Result<&'a str> {
+        let name = names::in_arn(self.region(), arn).ok_or_else(no_resource)?;
+        self.view(name).map(|_| name).map_err(|_| no_resource())
+    }
+
+    /// The queue of this name, with what it holds.
     ///
     /// # Errors
     /// QueueDoesNotExist.

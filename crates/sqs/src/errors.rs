@@ -74,6 +74,7 @@ codes! {
     PurgeQueueInProgress = SQS "PurgeQueueInProgress", LEGACY "PurgeQueueInProgress", 403;
     OverLimit = SQS "OverLimit", "OverLimit", 403;
     UnsupportedOperation = SQS "UnsupportedOperation", LEGACY "UnsupportedOperation", 400;
+    NoResource = SQS "ResourceNotFoundException", "ResourceNotFoundException", 404;
     ReceiptHandleIsInvalid = SQS "ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404;
     MessageNotInflight = SQS "MessageNotInflight", LEGACY "MessageNotInflight", 400;
     InvalidMessageContents = SQS "InvalidMessageContents", "InvalidMessageContents", 400;
@@ -181,12 +182,10 @@ pub fn too_long(bytes_max: usize) -> SqsError {
     SqsError::new(Code::InvalidParameter, message)
 }
 
-/// The three actions of message move tasks: a task needs a place in the catalog, so that it goes on
-/// after a restart, and there is none yet. Nobody is told that a task runs which does not.
-pub fn no_move_tasks() -> SqsError {
-    let message = "Message move tasks are not there yet: receive from the dead-letter queue, send \
-                   to the source, delete.";
-    SqsError::new(Code::UnsupportedOperation, message)
+/// A queue named by its ARN, or a task named by its handle, that is not there.
+pub fn no_resource() -> SqsError {
+    let message = "The resource that you specified doesn't exist.";
+    SqsError::new(Code::NoResource, message)
 }
 
 #[cfg(test)]

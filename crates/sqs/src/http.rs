@@ -137,6 +137,7 @@ async fn work(
     drop(body);
     // A long poll holds nothing of its request; what is sent holds the body until it is stored.
     let permit = (action != Action::ReceiveMessage).then_some(permit);
+    let _open = shared.metrics.open();
     let answer = work.await;
     drop(permit);
     answer

@@ -14,6 +14,7 @@ struct ActionCounters {
 #[derive(Debug)]
 pub struct SqsMetrics {
     actions: Vec<ActionCounters>,
+    open: AtomicU64,
     connections: AtomicU64,
     /// Refused before their action was known: no signature, no such action, no body.
     refused: AtomicU64,
@@ -34,6 +35,8 @@ pub struct ActionSnapshot {
 pub struct MetricsSnapshot {
     /// Those that were called.
     pub actions: Vec<ActionSnapshot>,
+    /// Requests whose action works or waits now.
+    pub open: u64,
     pub connections: u64,
     pub refused: u64,
 }
@@ -45,13 +48,28 @@ impl Default for SqsMetrics {
                 .iter()
                 .map(|_| ActionCounters::default())
                 .collect(),
+            open: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
     }
 }
 
+/// Counts a request as open for as long as it is there.
+pub(crate) struct Open<'m>(&'m SqsMetrics);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
 impl SqsMetrics {
+    pub(crate) fn open(&self) -> Open<'_> {
+        self.open.fetch_add(1, Relaxed);
+        Open(self)
+    }
+
     pub(crate) fn answered(&self, action: Action, is_error: bool) {
         if let Some(counters) = self.actions.get(action as usize) {
             counters.requests.fetch_add(1, Relaxed);
@@ -79,6 +97,7 @@ impl SqsMetrics {
             .filter(|snapshot| snapshot.requests > 0);
         MetricsSnapshot {
             actions: actions.collect(),
+            open: self.open.load(Relaxed),
             connections: self.connections.load(Relaxed),
             refused: self.refused.load(Relaxed),
         }

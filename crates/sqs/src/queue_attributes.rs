@@ -131,12 +131,28 @@ impl View {
 
     /// A queue that is there.
     pub fn of(info: &QueueInfo) -> Self {
-        let own = info.configs.iter().filter(|(name, _)| name != SETTING);
-        Self {
+        Self::of_settings(&info.configs)
+    }
+
+    /// A queue that is there, by the settings of its topic.
+    pub fn of_settings(settings: &[(String, String)]) -> Self {
+        let own = settings.iter().filter(|(name, _)| name != SETTING);
+        let mut view = Self {
             configs: own.cloned().collect(),
-            documents: Documents::of(&info.configs),
-            is_fifo: info.settings.is_fifo,
-        }
+            documents: Documents::of(settings),
+            is_fifo: false,
+        };
+        view.is_fifo = view.setting("queue.fifo") == "true";
+        view
+    }
+
+    /// Whether the topic is a queue at all.
+    pub fn is_queue(&self) -> bool {
+        self.setting("queue.enabled") == "true"
+    }
+
+    pub fn is_fifo(&self) -> bool {
+        self.is_fifo
     }
 
     fn setting(&self, name: &str) -> &str {

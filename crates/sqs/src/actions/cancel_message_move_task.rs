@@ -1,18 +1,34 @@
-//! SQS: CancelMessageMoveTask. Not there yet: see [`no_move_tasks`].
+//! SQS: CancelMessageMoveTask. What is moved stays moved.
 
+use super::Answer;
 use crate::call::Call;
-use crate::errors::{Result, no_move_tasks};
-use crate::protocol::Fields;
+use crate::errors::{Result, no_resource};
+use crate::protocol::{Fields, Writer};
 
-pub struct Request;
+pub struct Request {
+    handle: String,
+}
 
 impl Request {
     pub fn read(_: &Call, fields: Fields<'_>) -> Result<Self> {
-        fields.needed("TaskHandle")?;
-        Ok(Self)
+        Ok(Self {
+            handle: fields.needed("TaskHandle")?,
+        })
     }
 }
 
-pub async fn run(_: &Call, _: Request) -> Result<()> {
-    Err(no_move_tasks())
+pub struct Response {
+    moved: u64,
+}
+
+impl Answer for Response {
+    fn write(&self, writer: &mut Writer) {
+        writer.number("ApproximateNumberOfMessagesMoved", self.moved);
+    }
+}
+
+pub async fn run(call: &Call, request: Request) -> Result<Response> {
+    let moved = call.engine().cancel_move(&request.handle);
+    let moved = moved.ok_or_else(no_resource)?;
+    Ok(Response { moved })
 }

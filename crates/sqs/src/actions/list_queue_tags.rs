@@ -1,23 +1,11 @@
 //! SQS: ListQueueTags.
 
 use super::Answer;
+pub use super::shared::OfQueue as Request;
 use crate::call::Call;
-use crate::documents::Documents;
 use crate::errors::Result;
 use crate::protocol::fields::KEY_VALUE;
-use crate::protocol::{Fields, Name, Writer};
-
-pub struct Request {
-    queue: String,
-}
-
-impl Request {
-    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
-        Ok(Self {
-            queue: call.queue_name(fields)?,
-        })
-    }
-}
+use crate::protocol::{Name, Writer};
 
 pub struct Response {
     tags: Vec<(String, String)>,
@@ -30,8 +18,8 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let info = call.queue(&request.queue)?;
+    let documents = call.view(&request.queue)?.documents;
     Ok(Response {
-        tags: Documents::of(&info.configs).tags.into_iter().collect(),
+        tags: documents.tags.into_iter().collect(),
     })
 }

@@ -72,7 +72,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let is_fifo = call.queue(&request.queue)?.settings.is_fifo;
+    let is_fifo = call.view(&request.queue)?.is_fifo();
     let responses_max = call.shared.settings.response_bytes_max;
     call.shared.responses.below(responses_max).await;
     let received = tokio::select! {

@@ -7,7 +7,6 @@ use crate::call::Call;
 use crate::errors::{Result, SqsError};
 use crate::message::{Outgoing, SentReply};
 use crate::protocol::{Fields, Writer};
-use crate::queue_attributes::View;
 
 pub struct Request {
     queue: String,
@@ -35,7 +34,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let rules = View::of(&call.queue(&request.queue)?).rules();
+    let rules = call.view(&request.queue)?.rules();
     let (message, reply) = request.message.seal(rules, call.sender())?;
     let sent = call.engine().send(&request.queue, vec![message]).await;
     // One message, one result.

@@ -5,7 +5,7 @@ use levada_engine::queue::Message;
 use super::attributes::{Attribute, digest, filter, write_attributes};
 use super::contents::{body_text, md5_hex};
 use super::headers::Stored;
-use super::send::{content_id, sequence_number, uuid};
+use super::send::{content_id, sequence_number};
 use crate::protocol::fields::NAME_VALUE;
 use crate::protocol::{Name, Writer};
 
@@ -100,7 +100,7 @@ impl Delivered {
 pub fn write_message(delivered: &Delivered, wanted: &Wanted, writer: &mut Writer) {
     let message = &delivered.message;
     let body = body_text(&message.body);
-    writer.text("MessageId", &uuid(message.id));
+    writer.text("MessageId", &message.id.to_string());
     writer.text("ReceiptHandle", &message.receipt);
     writer.text("MD5OfBody", &md5_hex(body.as_bytes()));
     writer.text("Body", &body);

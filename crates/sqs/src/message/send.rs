@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use levada_engine::queue::{MessageId, NewMessage, Sent};
+use levada_engine::queue::{NewMessage, Sent};
 use sha2::{Digest, Sha256};
 
 use super::attributes::{Attribute, digest, read_attributes};
@@ -130,6 +130,7 @@ impl Outgoing {
             headers: stored.into_headers(),
             delay: delay.map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
             deduplication,
+            sent_ms: None,
         };
         Ok((message, reply))
     }
@@ -181,7 +182,7 @@ pub struct SentReply {
 
 impl SentReply {
     pub fn write(&self, sent: &Sent, writer: &mut Writer) {
-        writer.text("MessageId", &uuid(sent.id));
+        writer.text("MessageId", &sent.id.to_string());
         writer.text("MD5OfMessageBody", &self.md5_of_body);
         writer.maybe("MD5OfMessageAttributes", self.md5_of_attributes.as_deref());
         let system = self.md5_of_system_attributes.as_deref();
@@ -195,20 +196,6 @@ impl SentReply {
 /// An offset as a sequence number: 20 digits, so that texts compare as numbers.
 pub fn sequence_number(offset: i64) -> String {
     format!("{offset:020}")
-}
-
-/// A message's id as clients see it.
-pub fn uuid(MessageId(bytes): MessageId) -> String {
-    let hex = hex(&bytes);
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    let parts = [
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32),
-    ];
-    parts.join("-")
 }
 
 #[cfg(test)]
@@ -320,9 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_written_as_clients_know_them() {
-        let id = MessageId(std::array::from_fn(|at| at as u8));
-        assert_eq!(uuid(id), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+    fn sequence_numbers_compare_as_texts() {
         assert_eq!(sequence_number(5), "00000000000000000005");
     }
 }

@@ -46,6 +46,10 @@ impl Writer {
         self.text(name, &STANDARD.encode(bytes));
     }
 
+    pub fn number(&mut self, name: &'static str, number: u64) {
+        self.member(name, |writer| writer.raw(&number.to_string()));
+    }
+
     pub fn flag(&mut self, name: &'static str, value: bool) {
         let text: &[u8] = if value { b"true" } else { b"false" };
         self.member(name, |writer| writer.out.extend_from_slice(text));

@@ -62,3 +62,40 @@ async fn a_dead_letter_queue_decides_whose_it_is() {
     server.ok("SetQueueAttributes", removed).await;
     assert_eq!(server.attribute(&url, "RedrivePolicy").await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_moves_dead_letters_back() {
+    let server = Server::start().await;
+    let dead = server.queue("dead", json!({})).await;
+    let arn = "arn:aws:sqs:us-east-1:000000000000:dead";
+    let start = json!({"SourceArn": arn});
+    let unused = server.refused("StartMessageMoveTask", start).await;
+    assert_eq!(unused, "InvalidParameterValue");
+    let url = server
+        .queue("q", json!({"RedrivePolicy": policy("dead", 1)}))
+        .await;
+    server.send(&dead, "back").await;
+    let to = "arn:aws:sqs:us-east-1:000000000000:q";
+    let start = json!({
+        "SourceArn": arn, "DestinationArn": to, "MaxNumberOfMessagesPerSecond": 500,
+    });
+    let started = server.ok("StartMessageMoveTask", start).await;
+    let moved = server.receive(&url, json!({"WaitTimeSeconds": 20})).await;
+    assert_eq!(bodies(&moved), ["back"]);
+    let listed = loop {
+        let listed = server
+            .ok("ListMessageMoveTasks", json!({"SourceArn": arn}))
+            .await;
+        if listed["Results"][0]["Status"] != "RUNNING" {
+            break listed;
+        }
+    };
+    let task = &listed["Results"][0];
+    assert_eq!(task["Status"], "COMPLETED", "{task}");
+    assert_eq!(task["ApproximateNumberOfMessagesMoved"], 1);
+    assert_eq!(task["DestinationArn"], to);
+    assert!(task.get("TaskHandle").is_none());
+    let cancel = json!({"TaskHandle": started["TaskHandle"]});
+    let ended = server.refused("CancelMessageMoveTask", cancel).await;
+    assert_eq!(ended, "ResourceNotFoundException");
+}
