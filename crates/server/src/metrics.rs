@@ -325,6 +325,11 @@ impl Collect for Queues {
         let totals = self.0.snapshot();
         let name = "levada_sqs_connections";
         page.counter(name, "Connections accepted", totals.connections)?;
+        page.gauge(
+            "levada_sqs_requests_open",
+            "Requests that wait",
+            totals.open,
+        )?;
         let help = "Requests refused before their action was known";
         page.counter("levada_sqs_refused", help, totals.refused)?;
         let labels: Vec<[(&str, &str); 1]> =
