@@ -161,3 +161,30 @@ async fn a_failed_sync_is_told_at_once() {
         .unwrap();
     assert!(why.contains("must stop"), "{why}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqs_may_stand_open_where_clients_must_sign() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys");
+    let path = file.display().to_string();
+    let open = ("sqs.listen", "0.0.0.0:0");
+    let with_keys = [open, ("sqs.access_keys_file", path.as_str())];
+    let start = |more: &[(&str, &str)]| Service::start(Env::real(), settings(dir.path(), more));
+    let error = start(&[open]).await.err().unwrap();
+    assert!(matches!(error, StartError::Open("sqs", _)), "{error}");
+    let error = start(&with_keys).await.err().unwrap();
+    assert!(matches!(error, StartError::Keys(..)), "{error}");
+    // A file that holds no key must not open it to everybody.
+    std::fs::write(&file, "# none\n").unwrap();
+    let error = start(&with_keys).await.err().unwrap();
+    assert!(error.to_string().contains("no key"), "{error}");
+    std::fs::write(&file, "AKID secret\n").unwrap();
+    let service = start(&with_keys).await.unwrap();
+    let mut address = service.addresses().sqs.unwrap();
+    address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    let answer = http(address, "/?Action=ListQueues").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(answer.contains("MissingAuthenticationToken"), "{answer}");
+    assert!(service.banner().contains("aws sqs"));
+    service.stop().await.unwrap();
+}

@@ -71,7 +71,45 @@ impl<T> Outcome<T> {
         }
     }
 
-    pub fn write(&self, writer: &mut Writer, mut write: impl FnMut(&mut Writer, &T)) {
+    /// The entries that could be read, with their ids apart; the others have failed.
+    pub fn sort<E>(
+        element: &'static str,
+        entries: Vec<(String, Result<E>)>,
+    ) -> (Self, Vec<String>, Vec<E>) {
+        let mut outcome = Self::new(element);
+        let (mut ids, mut good) = (Vec::new(), Vec::new());
+        for (id, entry) in entries {
+            match entry {
+                Ok(entry) => {
+                    ids.push(id);
+                    good.push(entry);
+                }
+                Err(error) => outcome.add(id, Err(error)),
+            }
+        }
+        (outcome, ids, good)
+    }
+
+    /// Adds what became of the entries of these ids.
+    ///
+    /// # Errors
+    /// QueueDoesNotExist, which is told of the whole batch.
+    pub fn close<R>(
+        mut self,
+        ids: Vec<String>,
+        results: impl IntoIterator<Item = R>,
+        read: impl Fn(R) -> Result<T>,
+    ) -> Result<Self> {
+        for (id, result) in ids.into_iter().zip(results) {
+            match read(result) {
+                Err(error) if error.code == Code::QueueDoesNotExist => return Err(error),
+                result => self.add(id, result),
+            }
+        }
+        Ok(self)
+    }
+
+    pub fn write_with(&self, writer: &mut Writer, mut write: impl FnMut(&mut Writer, &T)) {
         let name = Name::new(SUCCESSFUL, self.element);
         writer.list(name, &self.successful, |writer, (id, value)| {
             writer.text("Id", id);

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::errors::{Result, SqsError};
+use crate::errors::{Result, SqsError, no_resource};
 use crate::limits::DELETED_NAMES_MAX;
 use crate::metrics::SqsMetrics;
 use crate::names;
@@ -128,6 +128,15 @@ impl Call {
         let topic = self.engine().topic(&TopicRef::Name(name.to_owned()));
         let view = topic.map(|topic| View::of_settings(&topic.configs));
         view.filter(View::is_queue).ok_or_else(SqsError::no_queue)
+    }
+
+    /// The name of the queue that an ARN names.
+    ///
+    /// # Errors
+    /// ResourceNotFoundException.
+    pub fn named<'a>(&self, arn: &'a str) -> Result<&'a str> {
+        let name = names::in_arn(self.region(), arn).ok_or_else(no_resource)?;
+        self.view(name).map(|_| name).map_err(|_| no_resource())
     }
 
     /// The queue of this name, with what it holds.

@@ -74,7 +74,7 @@ codes! {
     PurgeQueueInProgress = SQS "PurgeQueueInProgress", LEGACY "PurgeQueueInProgress", 403;
     OverLimit = SQS "OverLimit", "OverLimit", 403;
     UnsupportedOperation = SQS "UnsupportedOperation", LEGACY "UnsupportedOperation", 400;
-    ResourceNotFound = SQS "ResourceNotFoundException", "ResourceNotFoundException", 404;
+    NoResource = SQS "ResourceNotFoundException", "ResourceNotFoundException", 404;
     ReceiptHandleIsInvalid = SQS "ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404;
     MessageNotInflight = SQS "MessageNotInflight", LEGACY "MessageNotInflight", 400;
     InvalidMessageContents = SQS "InvalidMessageContents", "InvalidMessageContents", 400;
@@ -180,6 +180,12 @@ pub fn too_long(bytes_max: usize) -> SqsError {
     let reason = format!("Message must be shorter than {bytes_max} bytes.");
     let message = format!("One or more parameters are invalid. Reason: {reason}");
     SqsError::new(Code::InvalidParameter, message)
+}
+
+/// A queue named by its ARN, or a task named by its handle, that is not there.
+pub fn no_resource() -> SqsError {
+    let message = "The resource that you specified doesn't exist.";
+    SqsError::new(Code::NoResource, message)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ pub const BATCH_ENTRIES_MAX: usize = 10;
 /// Bytes of bodies that one receive gives, but for a first message that is longer.
 pub const RECEIVE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 
-/// Largest request body. A batch of 1 MiB is longer on the wire: JSON writes `"` and a line's end in
-/// two bytes, base64 adds a third, and a form writes most bytes but letters in three.
-pub const BODY_BYTES_MAX: usize = 3 * MESSAGE_BYTES_MAX + (1 << 20);
+/// Largest request body. A batch of 1 MiB is up to three times as long on the wire: Python's JSON has
+/// `\u00fc` for the two bytes of an ü, a form has `%C3%BC`. The fourth MiB is for names around them.
+pub const BODY_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// Largest request head: a presigned GET carries a small message in its address.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
 
@@ -58,6 +58,11 @@ pub const PERMISSION_ACTIONS_MAX: usize = 7;
 pub const POLICY_STATEMENTS_MAX: usize = 20;
 /// Names of deleted queues that are remembered, where the setting asks for it.
 pub const DELETED_NAMES_MAX: usize = 10_000;
+
+/// Messages a second that a move task may be held to.
+pub const MOVE_RATE_MAX: i64 = 500;
+/// Move tasks that are listed at once.
+pub const MOVES_LISTED_MAX: i64 = 10;
 
 /// How far a signature's time may lie from the clock here.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 15 * 60;

@@ -16,6 +16,8 @@ pub struct SqsSettings {
     /// deletion, which takes no time on one, and tests delete and make the same queue all day.
     pub deleted_name_wait: Duration,
     /// A request whose head has not arrived after this long is dropped; so is an idle connection.
+    /// Longer than clients keep theirs (60 s in Java, 90 s in Go): else they would send into one that
+    /// is just being closed.
     pub head_timeout: Duration,
     /// How long a request's body may take to arrive, and an answer to be taken.
     pub transfer_timeout: Duration,
@@ -31,7 +33,7 @@ impl Default for SqsSettings {
             region: "us-east-1".to_owned(),
             access_keys: AccessKeys::default(),
             deleted_name_wait: Duration::ZERO,
-            head_timeout: Duration::from_secs(60),
+            head_timeout: Duration::from_secs(120),
             transfer_timeout: Duration::from_secs(30),
             request_bytes_max: 64 << 20,
             response_bytes_max: 64 << 20,

@@ -295,7 +295,7 @@ mod tests {
             message("[http]\nnum_partitions = 1").contains("did you mean kafka.num_partitions?")
         );
         assert!(message("num_partitions = 1").contains("put it under [kafka]"));
-        assert!(message("[zzzzzzzz]").contains("the sections are kafka, http"));
+        assert!(message("[zzzzzzzz]").contains("the sections are kafka, sqs, http"));
     }
 
     #[test]

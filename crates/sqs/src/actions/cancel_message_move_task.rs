@@ -1,8 +1,8 @@
-//! SQS: CancelMessageMoveTask.
+//! SQS: CancelMessageMoveTask. What is moved stays moved.
 
 use super::Answer;
 use crate::call::Call;
-use crate::errors::{Code, Result, SqsError};
+use crate::errors::{Result, no_resource};
 use crate::protocol::{Fields, Writer};
 
 pub struct Request {
@@ -29,11 +29,6 @@ impl Answer for Response {
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
     let moved = call.engine().cancel_move(&request.handle);
-    let missing = || {
-        let message = "There is no task of this handle that can be cancelled.";
-        SqsError::new(Code::ResourceNotFound, message)
-    };
-    Ok(Response {
-        moved: moved.ok_or_else(missing)?,
-    })
+    let moved = moved.ok_or_else(no_resource)?;
+    Ok(Response { moved })
 }

@@ -3,13 +3,14 @@
 use levada_engine::TopicRef;
 use levada_engine::queue::NewQueue;
 
-use super::{Answer, QUEUE_ATTRIBUTES};
+use super::QUEUE_ATTRIBUTES;
+use super::shared::QueueUrl;
 use crate::call::Call;
 use crate::errors::{Code, Result, SqsError};
 use crate::limits::RETENTION_SECONDS_DEFAULT;
 use crate::names;
 use crate::protocol::fields::{KEY_VALUE, NAME_VALUE};
-use crate::protocol::{Fields, Name, Writer};
+use crate::protocol::{Fields, Name};
 use crate::queue_attributes::View;
 
 /// One of the few names that begin with a small letter.
@@ -61,25 +62,15 @@ impl Request {
     }
 }
 
-pub struct Response {
-    url: String,
-}
-
-impl Answer for Response {
-    fn write(&self, writer: &mut Writer) {
-        writer.text("QueueUrl", &self.url);
-    }
-}
-
-pub async fn run(call: &Call, request: Request) -> Result<Response> {
+pub async fn run(call: &Call, request: Request) -> Result<QueueUrl> {
     let shared = &call.shared;
     let _changing = shared.changing.lock().await;
     let name = &request.name;
     let asked = request.view(call)?;
-    let url = call.url(name);
+    let url = QueueUrl(call.url(name));
     if let Ok(info) = call.engine().queue(name) {
         request.compare(call, &asked, &View::of(&info))?;
-        return Ok(Response { url });
+        return Ok(url);
     }
     if shared.deleted.holds(call.env(), name) {
         let message = "You must wait 60 seconds after deleting a queue before you can create another \
@@ -105,5 +96,5 @@ pub async fn run(call: &Call, request: Request) -> Result<Response> {
     if !is_new {
         request.compare(call, &asked, &View::of(&info))?;
     }
-    Ok(Response { url })
+    Ok(url)
 }

@@ -29,7 +29,7 @@ pub async fn run(call: &Call, request: Request) -> Result<()> {
         .into_iter()
         .next()
         .unwrap_or(Err(QueueError::Unknown));
-    Ok(result.map_err(|error| refusal(&receipt, error))?)
+    result.map_err(|error| refusal(&receipt, error))
 }
 
 /// What a delete is answered by a queue that refuses: a FIFO queue takes no receipt whose time is

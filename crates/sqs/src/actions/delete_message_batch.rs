@@ -1,13 +1,10 @@
 //! SQS: DeleteMessageBatch.
 
-use levada_engine::queue::QueueError;
-
-use super::Answer;
 use super::delete_message::refusal;
 use crate::batch::{Outcome, entries};
 use crate::call::Call;
-use crate::errors::{Result, SqsError};
-use crate::protocol::{Fields, Writer};
+use crate::errors::Result;
+use crate::protocol::Fields;
 
 pub struct Request {
     queue: String,
@@ -25,35 +22,13 @@ impl Request {
     }
 }
 
-pub struct Response {
-    outcome: Outcome<()>,
-}
-
-impl Answer for Response {
-    fn write(&self, writer: &mut Writer) {
-        self.outcome.write(writer, |_, ()| ());
-    }
-}
-
-pub async fn run(call: &Call, request: Request) -> Result<Response> {
+pub async fn run(call: &Call, request: Request) -> Result<Outcome<()>> {
     call.view(&request.queue)?;
-    let mut outcome = Outcome::new("DeleteMessageBatchResultEntry");
-    let (mut ids, mut receipts) = (Vec::new(), Vec::new());
-    for (id, receipt) in request.receipts {
-        match receipt {
-            Ok(receipt) => {
-                ids.push(id);
-                receipts.push(receipt);
-            }
-            Err(error) => outcome.add(id, Err(error)),
-        }
-    }
+    let element = "DeleteMessageBatchResultEntry";
+    let (outcome, ids, receipts) = Outcome::sort(element, request.receipts);
     let results = call.engine().acknowledge(&request.queue, &receipts).await;
-    for ((id, receipt), result) in ids.into_iter().zip(&receipts).zip(results) {
-        if result == Err(QueueError::Unknown) {
-            return Err(SqsError::no_queue());
-        }
-        outcome.add(id, result.map_err(|error| refusal(receipt, error)));
-    }
-    Ok(Response { outcome })
+    let results = results.into_iter().zip(&receipts);
+    outcome.close(ids, results, |(result, receipt)| {
+        result.map_err(|error| refusal(receipt, error))
+    })
 }

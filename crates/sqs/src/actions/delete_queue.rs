@@ -1,20 +1,8 @@
 //! SQS: DeleteQueue. Deletes the topic if it was made as a queue, else the queue side only.
 
+pub use super::shared::OfQueue as Request;
 use crate::call::Call;
 use crate::errors::Result;
-use crate::protocol::Fields;
-
-pub struct Request {
-    queue: String,
-}
-
-impl Request {
-    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
-        Ok(Self {
-            queue: call.queue_name(fields)?,
-        })
-    }
-}
 
 pub async fn run(call: &Call, request: Request) -> Result<()> {
     let shared = &call.shared;

@@ -1,10 +1,10 @@
 //! SQS: GetQueueUrl.
 
-use super::Answer;
+use super::shared::QueueUrl;
 use crate::call::Call;
 use crate::errors::{Result, SqsError};
 use crate::names::ACCOUNT;
-use crate::protocol::{Fields, Writer};
+use crate::protocol::Fields;
 
 pub struct Request {
     name: String,
@@ -20,22 +20,10 @@ impl Request {
     }
 }
 
-pub struct Response {
-    url: String,
-}
-
-impl Answer for Response {
-    fn write(&self, writer: &mut Writer) {
-        writer.text("QueueUrl", &self.url);
-    }
-}
-
-pub async fn run(call: &Call, request: Request) -> Result<Response> {
+pub async fn run(call: &Call, request: Request) -> Result<QueueUrl> {
     if request.owner.is_some_and(|owner| owner != ACCOUNT) {
         return Err(SqsError::no_queue());
     }
     call.view(&request.name)?;
-    Ok(Response {
-        url: call.url(&request.name),
-    })
+    Ok(QueueUrl(call.url(&request.name)))
 }

@@ -1,44 +1,49 @@
-//! SQS: ListMessageMoveTasks. Tasks of this life of the process, the newest first.
+//! SQS: ListMessageMoveTasks. The newest first.
 
 use levada_engine::queue::{MoveState, MoveTask};
 
 use super::Answer;
-use super::start_message_move_task::queue_of;
 use crate::call::Call;
 use crate::errors::Result;
-use crate::limits::MOVE_TASKS_LISTED_MAX;
+use crate::limits::MOVES_LISTED_MAX;
 use crate::protocol::{Fields, Name, Writer};
 
 pub struct Request {
     source: String,
-    max: usize,
+    results_max: usize,
 }
 
 impl Request {
-    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
-        let max = fields.number_within("MaxResults", 1, MOVE_TASKS_LISTED_MAX)?;
+    pub fn read(_: &Call, fields: Fields<'_>) -> Result<Self> {
+        let max = fields.number_within("MaxResults", 1, MOVES_LISTED_MAX)?;
         Ok(Self {
-            source: queue_of(call, &fields.needed("SourceArn")?)?,
-            max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(1),
+            source: fields.needed("SourceArn")?,
+            results_max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(1),
         })
     }
 }
 
 pub struct Response {
-    /// Each with the ARNs of its source and, if it has one, its destination.
-    tasks: Vec<(MoveTask, String, Option<String>)>,
+    tasks: Vec<Shown>,
+}
+
+struct Shown {
+    task: MoveTask,
+    source_arn: String,
+    destination_arn: Option<String>,
 }
 
 impl Answer for Response {
     fn write(&self, writer: &mut Writer) {
         let name = Name::new("Results", "ListMessageMoveTasksResultEntry");
-        writer.list(name, &self.tasks, |writer, (task, source, destination)| {
-            if task.state == MoveState::Running {
-                writer.text("TaskHandle", &task.handle);
-            }
+        writer.list(name, &self.tasks, |writer, shown| {
+            let task = &shown.task;
+            // Only who may still cancel it needs a handle.
+            let handle = (task.state == MoveState::Running).then_some(task.handle.as_str());
+            writer.maybe("TaskHandle", handle);
             writer.text("Status", status(task.state));
-            writer.text("SourceArn", source);
-            writer.maybe("DestinationArn", destination.as_deref());
+            writer.text("SourceArn", &shown.source_arn);
+            writer.maybe("DestinationArn", shown.destination_arn.as_deref());
             if let Some(rate) = task.messages_per_second_max {
                 writer.number("MaxNumberOfMessagesPerSecond", rate.into());
             }
@@ -61,13 +66,14 @@ fn status(state: MoveState) -> &'static str {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let tasks = call.engine().moves(&request.source, request.max);
-    let with_arns = |task: MoveTask| {
-        let source = call.arn(&task.source);
-        let destination = task.destination.as_deref().map(|name| call.arn(name));
-        (task, source, destination)
+    let source = call.named(&request.source)?;
+    let tasks = call.engine().moves(source, request.results_max);
+    let show = |task: MoveTask| Shown {
+        source_arn: call.arn(&task.source),
+        destination_arn: task.destination.as_deref().map(|name| call.arn(name)),
+        task,
     };
     Ok(Response {
-        tasks: tasks.into_iter().map(with_arns).collect(),
+        tasks: tasks.into_iter().map(show).collect(),
     })
 }

@@ -1,22 +1,11 @@
 //! SQS: ListQueueTags.
 
 use super::Answer;
+pub use super::shared::OfQueue as Request;
 use crate::call::Call;
 use crate::errors::Result;
 use crate::protocol::fields::KEY_VALUE;
-use crate::protocol::{Fields, Name, Writer};
-
-pub struct Request {
-    queue: String,
-}
-
-impl Request {
-    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
-        Ok(Self {
-            queue: call.queue_name(fields)?,
-        })
-    }
-}
+use crate::protocol::{Name, Writer};
 
 pub struct Response {
     tags: Vec<(String, String)>,

@@ -1,10 +1,10 @@
 //! SQS: ListQueues.
 
-use super::Answer;
+use super::shared::QueueUrls;
 use crate::call::Call;
 use crate::errors::Result;
 use crate::paging::Page;
-use crate::protocol::{Fields, Name, Writer};
+use crate::protocol::Fields;
 
 pub struct Request {
     prefix: String,
@@ -20,23 +20,7 @@ impl Request {
     }
 }
 
-pub struct Response {
-    urls: Vec<String>,
-    next_token: Option<String>,
-}
-
-impl Answer for Response {
-    fn write(&self, writer: &mut Writer) {
-        writer.texts(Name::new("QueueUrls", "QueueUrl"), &self.urls);
-        writer.maybe("NextToken", self.next_token.as_deref());
-    }
-}
-
-pub async fn run(call: &Call, request: Request) -> Result<Response> {
+pub async fn run(call: &Call, request: Request) -> Result<QueueUrls> {
     let list = |after: Option<&str>, max| call.engine().queue_names(&request.prefix, after, max);
-    let (names, next_token) = request.page.cut(list);
-    Ok(Response {
-        urls: names.iter().map(|name| call.url(name)).collect(),
-        next_token,
-    })
+    Ok(QueueUrls::of(call, &request.page, "QueueUrls", list))
 }

@@ -20,6 +20,7 @@ mod remove_permission;
 mod send_message;
 mod send_message_batch;
 mod set_queue_attributes;
+mod shared;
 mod start_message_move_task;
 mod tag_queue;
 mod untag_queue;

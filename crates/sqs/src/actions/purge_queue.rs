@@ -2,21 +2,9 @@
 
 use levada_engine::queue::QueueError;
 
+pub use super::shared::OfQueue as Request;
 use crate::call::Call;
 use crate::errors::{Code, Result, SqsError};
-use crate::protocol::Fields;
-
-pub struct Request {
-    queue: String,
-}
-
-impl Request {
-    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
-        Ok(Self {
-            queue: call.queue_name(fields)?,
-        })
-    }
-}
 
 pub async fn run(call: &Call, request: Request) -> Result<()> {
     match call.engine().purge_queue(&request.queue).await {

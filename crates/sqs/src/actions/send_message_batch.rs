@@ -1,6 +1,6 @@
 //! SQS: SendMessageBatch. Entries fail each for itself.
 
-use levada_engine::queue::{NewMessage, QueueError, Sent};
+use levada_engine::queue::Sent;
 
 use super::Answer;
 use crate::batch::{Outcome, entries};
@@ -33,7 +33,7 @@ pub struct Response {
 impl Answer for Response {
     fn write(&self, writer: &mut Writer) {
         self.outcome
-            .write(writer, |writer, (sent, reply)| reply.write(sent, writer));
+            .write_with(writer, |writer, (sent, reply)| reply.write(sent, writer));
     }
 }
 
@@ -58,28 +58,19 @@ pub async fn run(call: &Call, request: Request) -> Result<Response> {
         );
         return Err(SqsError::new(Code::BatchRequestTooLong, message));
     }
-    let mut outcome = Outcome::new("SendMessageBatchResultEntry");
-    let mut messages: Vec<NewMessage> = Vec::with_capacity(request.messages.len());
-    let mut replies = Vec::with_capacity(request.messages.len());
-    for (id, message) in request.messages {
-        match message.and_then(|message| message.seal(rules, call.sender())) {
-            Ok((message, reply)) => {
-                messages.push(message);
-                replies.push((id, reply));
-            }
-            Err(error) => outcome.add(id, Err(error)),
-        }
-    }
-    if messages.is_empty() {
-        return Ok(Response { outcome });
-    }
-    let sent = call.engine().send(&request.queue, messages).await;
-    for ((id, reply), sent) in replies.into_iter().zip(sent) {
-        match sent {
-            Ok(sent) => outcome.add(id, Ok((sent, reply))),
-            Err(QueueError::Unknown) => return Err(SqsError::no_queue()),
-            Err(error) => outcome.add(id, Err(error.into())),
-        }
-    }
+    let seal = |(id, message): (String, Result<Outgoing>)| {
+        let sealed = message.and_then(|message| message.seal(rules, call.sender()));
+        (id, sealed)
+    };
+    let sealed = request.messages.into_iter().map(seal).collect();
+    let (outcome, ids, sealed) = Outcome::sort("SendMessageBatchResultEntry", sealed);
+    let (messages, replies): (Vec<_>, Vec<_>) = sealed.into_iter().unzip();
+    let sent = match messages.is_empty() {
+        true => Vec::new(),
+        false => call.engine().send(&request.queue, messages).await,
+    };
+    let outcome = outcome.close(ids, sent.into_iter().zip(replies), |(sent, reply)| {
+        Ok((sent?, reply))
+    })?;
     Ok(Response { outcome })
 }

@@ -1,42 +1,28 @@
-//! SQS: StartMessageMoveTask. The task lives as long as the process: what a restart keeps it from
-//! moving stays in its queue.
+//! SQS: StartMessageMoveTask. A task lives as long as the process; what it has not moved stays.
+
+use levada_engine::queue::QueueError;
 
 use super::Answer;
 use crate::call::Call;
-use crate::errors::{Code, Result, SqsError};
-use crate::limits::MOVES_PER_SECOND_MAX;
-use crate::names::in_arn;
+use crate::errors::{Code, Result, SqsError, no_resource};
+use crate::limits::MOVE_RATE_MAX;
 use crate::protocol::{Fields, Writer};
 
 pub struct Request {
     source: String,
     destination: Option<String>,
-    rate: Option<u32>,
+    messages_per_second_max: Option<u32>,
 }
 
 impl Request {
-    pub fn read(call: &Call, fields: Fields<'_>) -> Result<Self> {
-        let rate = fields.number_within("MaxNumberOfMessagesPerSecond", 1, MOVES_PER_SECOND_MAX)?;
-        let destination = fields.text("DestinationArn")?;
+    pub fn read(_: &Call, fields: Fields<'_>) -> Result<Self> {
+        let rate = fields.number_within("MaxNumberOfMessagesPerSecond", 1, MOVE_RATE_MAX)?;
         Ok(Self {
-            source: queue_of(call, &fields.needed("SourceArn")?)?,
-            destination: destination.map(|arn| queue_of(call, &arn)).transpose()?,
-            rate: rate.and_then(|rate| u32::try_from(rate).ok()),
+            source: fields.needed("SourceArn")?,
+            destination: fields.text("DestinationArn")?,
+            messages_per_second_max: rate.and_then(|rate| u32::try_from(rate).ok()),
         })
     }
-}
-
-/// The name of the queue that an ARN names, if there is one.
-///
-/// # Errors
-/// ResourceNotFoundException.
-pub(super) fn queue_of(call: &Call, arn: &str) -> Result<String> {
-    let name = in_arn(call.region(), arn).filter(|name| call.view(name).is_ok());
-    let missing = || {
-        let message = format!("The resource that you specified for {arn} doesn't exist.");
-        SqsError::new(Code::ResourceNotFound, message)
-    };
-    name.map(str::to_owned).ok_or_else(missing)
 }
 
 pub struct Response {
@@ -50,21 +36,29 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    if call
-        .engine()
-        .dead_letter_sources(&request.source, None, 1)
-        .is_empty()
-    {
-        let message = "Source queue must be configured as a Dead Letter Queue.";
-        return Err(SqsError::new(Code::InvalidParameter, message));
+    let engine = call.engine();
+    let source = call.named(&request.source)?;
+    // As the service: only what is somebody's dead-letter queue has messages to move back.
+    if engine.dead_letter_sources(source, None, 1).is_empty() {
+        let why = "Source queue must be configured as a Dead Letter Queue.";
+        return Err(SqsError::new(Code::InvalidParameter, why));
     }
-    let destination = request.destination.as_deref();
-    let started = call
-        .engine()
-        .start_move(&request.source, destination, request.rate);
-    match started {
+    let destination = match &request.destination {
+        Some(arn) => Some(call.named(arn)?),
+        None => None,
+    };
+    let is_fifo = call.view(source)?.is_fifo();
+    if let Some(destination) = destination
+        && call.view(destination)?.is_fifo() != is_fifo
+    {
+        let why = "The destination queue must be of the same type as the source queue.";
+        return Err(SqsError::new(Code::InvalidParameter, why));
+    }
+    match engine.start_move(source, destination, request.messages_per_second_max) {
         Ok(handle) => Ok(Response { handle }),
-        // What is not there was found above.
-        Err(error) => Err(SqsError::new(Code::UnsupportedOperation, error.to_string())),
+        Err(QueueError::Unknown) => Err(no_resource()),
+        // One is under way already.
+        Err(QueueError::Invalid(why)) => Err(SqsError::new(Code::UnsupportedOperation, why)),
+        Err(other) => Err(other.into()),
     }
 }

@@ -347,9 +347,13 @@ mod tests {
             headers,
             body: b"",
         };
+        sign(request, names, "service")
+    }
+
+    fn sign(request: Signed<'_>, names: &str, service: &str) -> String {
         let names: Vec<String> = names.split(';').map(str::to_owned).collect();
         let canonical = canonical_request(request, &names);
-        let scope = scope("service");
+        let scope = scope(service);
         let text = string_to_sign(TIME, &scope.join("/"), &canonical);
         hex(&mac(&signing_key(SECRET, &scope), text.as_bytes())
             .finalize()
@@ -420,13 +424,7 @@ mod tests {
                 headers: &map,
                 body: b"{}",
             };
-            let names: Vec<String> = names.split(';').map(str::to_owned).collect();
-            let scope = scope(SERVICE);
-            let canonical = canonical_request(request, &names);
-            let text = string_to_sign(TIME, &scope.join("/"), &canonical);
-            hex(&mac(&signing_key(SECRET, &scope), text.as_bytes())
-                .finalize()
-                .into_bytes())
+            sign(request, names, SERVICE)
         };
         let credential = format!("{KEY}/{}", scope(SERVICE).join("/"));
         let value = format!(
@@ -497,13 +495,8 @@ mod tests {
             headers: &headers,
             body: b"",
         };
-        let canonical = canonical_request(request(&unsigned), &["host".to_owned()]);
-        let text = string_to_sign(TIME, &scope.join("/"), &canonical);
-        let signature = mac(&signing_key(SECRET, &scope), text.as_bytes()).finalize();
-        let query = format!(
-            "{unsigned}&X-Amz-Signature={}",
-            hex(&signature.into_bytes())
-        );
+        let signature = sign(request(&unsigned), "host", SERVICE);
+        let query = format!("{unsigned}&X-Amz-Signature={signature}");
         let now = seconds_of(TIME).unwrap();
         let at = |seconds: i64| verify(&keys(), request(&query), (now + seconds) * 1000);
         assert_eq!(at(60), Ok(KEY.to_owned()));

@@ -72,17 +72,13 @@ impl<'v> Fields<'v> {
 
     /// A text's bytes, UTF-8; a part of the body where it stands there as it is.
     pub fn bytes(&self, name: &str) -> Result<Option<Bytes>> {
-        Ok(self.str(name)?.map(|text| self.share(text)))
-    }
-
-    fn share(&self, text: &Cow<'v, str>) -> Bytes {
-        match text {
+        Ok(self.str(name)?.map(|text| match text {
             // Only JSON borrows, and only from this body.
             Cow::Borrowed(text) if self.protocol == Protocol::Json => {
                 self.body.slice_ref(text.as_bytes())
             }
             text => Bytes::copy_from_slice(text.as_bytes()),
-        }
+        }))
     }
 
     /// Bytes in base64.

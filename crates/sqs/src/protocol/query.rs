@@ -108,7 +108,7 @@ pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
 fn needs_escape(c: char) -> bool {
     matches!(c, '&' | '<' | '>' | '"')
         || (c < ' ' && c != '\t' && c != '\n')
-        || c >= '\u{fffe}' && c <= '\u{ffff}'
+        || ('\u{fffe}'..='\u{ffff}').contains(&c)
 }
 
 #[cfg(test)]

@@ -46,9 +46,8 @@ impl Writer {
         self.text(name, &STANDARD.encode(bytes));
     }
 
-    pub fn number(&mut self, name: &'static str, value: u64) {
-        let text = value.to_string();
-        self.member(name, |writer| writer.out.extend_from_slice(text.as_bytes()));
+    pub fn number(&mut self, name: &'static str, number: u64) {
+        self.member(name, |writer| writer.raw(&number.to_string()));
     }
 
     pub fn flag(&mut self, name: &'static str, value: bool) {

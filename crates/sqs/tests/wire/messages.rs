@@ -160,9 +160,9 @@ async fn a_refusal_has_the_name_and_the_status_of_its_protocol() {
     let answer = server.json("DeleteMessage", wrong).await;
     assert_eq!(answer.status, 404, "{}", answer.body);
     let tasks = server
-        .refused("StartMessageMoveTask", json!({"SourceArn": "a"}))
+        .json("StartMessageMoveTask", json!({"SourceArn": "a"}))
         .await;
-    assert_eq!(tasks, "ResourceNotFoundException");
+    assert_eq!(tasks.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,6 +207,11 @@ async fn entries_of_a_batch_fail_each_for_itself() {
     let mut failed = ids(&deleted["Failed"]);
     failed.sort();
     assert_eq!(failed, ["b", "c"]);
+    // Written in three times its bytes, it is still a message of 1 MiB.
+    let escaped = "%C3%BC".repeat(1 << 19);
+    let form = format!("Action=SendMessage&MessageBody={escaped}");
+    let sent = server.form("/000000000000/q", &form).await;
+    assert_eq!(sent.status, 200, "{}", sent.body);
     let long = "x".repeat(600 << 10);
     let entries = json!([{"Id": "a", "MessageBody": long}, {"Id": "b", "MessageBody": long}]);
     let refused = server
