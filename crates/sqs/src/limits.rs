@@ -13,7 +13,6 @@ pub const RECEIVE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 pub const BODY_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// Largest request head: a presigned GET carries a small message in its address.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
-
 /// Values in one JSON body, and fields of one form: the largest real request, a batch of ten
 /// messages with ten attributes each, has some 700.
 pub const VALUES_MAX: usize = 4_000;
@@ -75,8 +74,3 @@ const _: () = assert!(RECEIVE_BYTES_MAX >= MESSAGE_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > MESSAGE_BYTES_MAX);
 const _: () = assert!(RETENTION_SECONDS_DEFAULT <= RETENTION_SECONDS_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= u32::MAX as usize);
-
-/// Messages that a move task moves in a second, at most, where it is asked for a rate.
-pub const MOVES_PER_SECOND_MAX: i64 = 500;
-/// Move tasks that are listed at once.
-pub const MOVE_TASKS_LISTED_MAX: i64 = 10;
