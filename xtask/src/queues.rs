@@ -53,13 +53,15 @@ pub fn run(options: &Options) -> Result<Tally> {
         }
     }
     let broker = Broker::start_levada_with(&folder, &["--sqs", "127.0.0.1:0"])?;
-    let endpoint = format!("http://{}", sqs_address(&folder)?);
+    let address = sqs_address(&folder)?;
+    let endpoint = format!("http://{address}");
     for (name, python) in &pythons {
         let mut client = process::command(python);
         client.arg(script("client.py"));
         client.args([endpoint.as_str(), &broker.address, name]);
         tally += checks(&mut client, name)?;
     }
+    tally += page(&address)?;
     drop(broker);
     if let Some((_, python)) = pythons.first() {
         let mut kill = process::command(python);
@@ -69,6 +71,38 @@ pub fn run(options: &Options) -> Result<Tally> {
         tally += Tally::of(process::run(&mut kill)?);
     }
     Ok(tally)
+}
+
+/// Runs the commands that docs/sqs.md begins with, as they stand there, against the service.
+fn page(address: &str) -> Result<Tally> {
+    let python = match toolchain::python_with("aws", "interop/sqs/requirements-aws.txt") {
+        Ok(python) => python,
+        Err(error) if toolchain::is_ci() => return Err(error),
+        Err(error) => {
+            println!("!! SKIPPED the commands of docs/sqs.md: {error:#}");
+            return Ok(Tally {
+                skipped: 1,
+                ..Tally::default()
+            });
+        }
+    };
+    let page = fs::read_to_string(process::repository().join("docs/sqs.md"))?;
+    let commands = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let commands = commands.context("docs/sqs.md shows no commands")?;
+    let commands = commands.replace("127.0.0.1:9324", address);
+    let programs = python.parent().context("a Python has a folder")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut shell = process::command("bash");
+    shell.env("PATH", format!("{}:{path}", programs.display()));
+    shell.args(["-e", "-c", &format!("shopt -s expand_aliases\n{commands}")]);
+    let mut has_received = false;
+    let ended_well = process::run_lines(&mut shell, |line| {
+        has_received |= line.contains("\"Body\": \"hello\"");
+    })?;
+    if !has_received {
+        println!("the commands of docs/sqs.md received no message");
+    }
+    Ok(Tally::of(ended_well && has_received))
 }
 
 fn script(name: &str) -> PathBuf {

@@ -10,6 +10,8 @@ use crate::watch::Watchers;
 
 pub(crate) struct Dispatch {
     pub watchers: Arc<Watchers>,
+    /// Receivers of queues: a log start that moves, as each acknowledgement does, gives them nothing.
+    pub receivers: Arc<Watchers>,
     pub groups: WeakGroups,
 }
 
@@ -23,6 +25,12 @@ impl EffectSink for Dispatch {
             _ => &[],
         });
         self.watchers.wake(moved.copied());
+        let grown = effects.iter().flat_map(|effect| match effect {
+            Effect::HighWatermark { partition, .. } => std::slice::from_ref(partition),
+            Effect::TopicDeleted { partitions, .. } => partitions.as_slice(),
+            _ => &[],
+        });
+        self.receivers.wake(grown.copied());
         let Some(groups) = self.groups.upgrade() else {
             return;
         };

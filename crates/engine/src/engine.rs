@@ -95,8 +95,10 @@ impl Engine {
     ) -> Engine {
         let watchers = Arc::new(Watchers::default());
         let groups = Groups::new(env.clone(), settings.groups.clone(), sequencer.clone());
+        let queues = Queues::default();
         sequencer.set_sink(Arc::new(Dispatch {
             watchers: Arc::clone(&watchers),
+            receivers: Arc::clone(&queues.receivers),
             groups: groups.downgrade(),
         }));
         groups.start();
@@ -116,7 +118,7 @@ impl Engine {
             staged: StagedSegments::default(),
             watchers,
             groups,
-            queues: Queues::default(),
+            queues,
             metrics: Arc::default(),
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -182,6 +184,7 @@ impl Engine {
     pub fn wake_waiting(&self) {
         self.inner.draining.store(true, Ordering::SeqCst);
         self.inner.watchers.wake_all();
+        self.inner.queues.receivers.wake_all();
         self.inner.groups.close();
     }
 }

@@ -39,6 +39,7 @@ pub use requests::{
 };
 
 use crate::engine::Inner;
+use crate::watch::Watchers;
 
 /// One partition of a queue in use.
 #[derive(Default)]
@@ -54,6 +55,8 @@ pub(crate) struct Queues {
     desks: Mutex<HashMap<PartitionId, Arc<Desk>, FixedState>>,
     purged: Mutex<HashMap<TopicId, i64, FixedState>>,
     moves: Moves,
+    /// Who waits for messages.
+    pub receivers: Arc<Watchers>,
 }
 
 impl Queues {

@@ -50,7 +50,7 @@ impl Engine {
                     false => Ok(Vec::new()),
                 };
             }
-            let watch = inner.watchers.watch(found.partitions.clone());
+            let watch = inner.queues.receivers.watch(found.partitions.clone());
             // What came between the look and the watch would wake nobody.
             let look = self.look(name, &receive).await?;
             if !look.messages.is_empty() {
@@ -198,7 +198,7 @@ impl Inner {
                 live.put_back(one, now_ms);
             }
         }
-        self.watchers.wake([id].into_iter());
+        self.queues.receivers.wake([id].into_iter());
     }
 
     /// Messages whose records are not there any more, or too old, are done.

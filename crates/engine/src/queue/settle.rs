@@ -134,7 +134,7 @@ impl Inner {
         }
         if is_fifo {
             // The group's next message may be given now.
-            self.watchers.wake([id].into_iter());
+            self.queues.receivers.wake([id].into_iter());
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Inner {
             .await?;
         }
         // Who waits may have to look sooner.
-        self.watchers.wake([id].into_iter());
+        self.queues.receivers.wake([id].into_iter());
         Ok(())
     }
 }
