@@ -41,6 +41,16 @@ pub const TARGETS: &[Target] = &[
         check: network::answers::check,
     },
     Target {
+        name: "sqs_json",
+        about: "the SQS listener over an engine: HTTP, JSON bodies, actions",
+        check: network::queues::check_json,
+    },
+    Target {
+        name: "sqs_form",
+        about: "the same with forms and XML",
+        check: network::queues::check_form,
+    },
+    Target {
         name: "proxy_header",
         about: "the PROXY protocol's header, versions 1 and 2",
         check: network::proxy::check,

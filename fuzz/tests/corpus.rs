@@ -78,6 +78,8 @@ each_target! {
     kafka_messages
     kafka_connection
     client_answers
+    sqs_json
+    sqs_form
     proxy_header
     record_batch
     commands

@@ -28,6 +28,9 @@ pub fn all() -> Seeds {
     messages(&mut seeds);
     conversations(&mut seeds);
     proxies(&mut seeds);
+    let (json, forms) = levada_fuzz::network::queues::seeds();
+    seeds.insert("sqs_json", json);
+    seeds.insert("sqs_form", forms);
     batches(&mut seeds);
     stored(&mut seeds);
     seeds.insert("config", text::config::seeds());

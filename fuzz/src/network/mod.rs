@@ -4,3 +4,4 @@ pub mod answers;
 pub mod connection;
 pub mod messages;
 pub mod proxy;
+pub mod queues;
