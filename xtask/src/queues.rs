@@ -87,7 +87,10 @@ fn page(address: &str) -> Result<Tally> {
         }
     };
     let page = fs::read_to_string(process::repository().join("docs/sqs.md"))?;
-    let commands = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let commands = page
+        .split("```sh\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
     let commands = commands.context("docs/sqs.md shows no commands")?;
     let commands = commands.replace("127.0.0.1:9324", address);
     let programs = python.parent().context("a Python has a folder")?;

@@ -23,6 +23,7 @@ pub mod segments;
 mod snapshot;
 pub mod state;
 pub mod topic_config;
+mod topic_definitions;
 mod topic_rules;
 pub mod topics;
 

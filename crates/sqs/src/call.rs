@@ -30,6 +30,9 @@ pub struct Shared {
     pub drain: Drain,
     /// Bytes of request bodies.
     pub requests: Arc<Semaphore>,
+    /// Bytes of large bodies that are still arriving: who sends slowly holds back others who send
+    /// much, and nobody else.
+    pub arriving: Semaphore,
     pub responses: Arc<Unsent>,
     /// Held over reading and changing a queue's settings: two changes of its documents at a time
     /// would lose one.

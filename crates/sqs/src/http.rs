@@ -16,7 +16,7 @@ use crate::actions::Action;
 use crate::auth::{Signed, verify};
 use crate::call::{Call, Shared};
 use crate::errors::{Code, Result, SqsError};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 use crate::message::hex;
 use crate::names;
 use crate::protocol::{Fields, Protocol, Value, json, query, reply};
@@ -157,6 +157,13 @@ async fn read_body(shared: &Shared, body: Incoming) -> Result<(Bytes, OwnedSemap
     let budget = Arc::clone(&shared.requests);
     let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
     let unavailable = |_| SqsError::new(Code::Unavailable, "The service is stopping.");
+    let _arriving = match bytes > SMALL_BODY_BYTES_MAX {
+        true => {
+            let place = shared.arriving.acquire_many(permits).await;
+            Some(place.map_err(unavailable)?)
+        }
+        false => None,
+    };
     let permit = budget
         .acquire_many_owned(permits)
         .await

@@ -11,6 +11,8 @@ pub const RECEIVE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 /// Largest request body. A batch of 1 MiB is up to three times as long on the wire: Python's JSON has
 /// `\u00fc` for the two bytes of an ü, a form has `%C3%BC`. The fourth MiB is for names around them.
 pub const BODY_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
+/// A body up to here is not held back by large ones that are slow to arrive.
+pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
 /// Largest request head: a presigned GET carries a small message in its address.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Values in one JSON body, and fields of one form: the largest real request, a batch of ten
@@ -72,5 +74,6 @@ pub const SIGNED_HEADERS_MAX: usize = 64;
 
 const _: () = assert!(RECEIVE_BYTES_MAX >= MESSAGE_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > MESSAGE_BYTES_MAX);
+const _: () = assert!(SMALL_BODY_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(RETENTION_SECONDS_DEFAULT <= RETENTION_SECONDS_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= u32::MAX as usize);

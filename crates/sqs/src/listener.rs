@@ -31,10 +31,12 @@ impl SqsListener {
     pub fn start(env: Env, engine: Engine, settings: SqsSettings, listener: Listener) -> Self {
         // At least one request of any size must fit.
         let requests = settings.request_bytes_max.max(BODY_BYTES_MAX);
+        let arriving = (requests / 2).max(BODY_BYTES_MAX);
         let shared = Arc::new(Shared {
             metrics: Arc::default(),
             drain: Drain::new(),
             requests: Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))),
+            arriving: Semaphore::new(arriving.min(Semaphore::MAX_PERMITS)),
             responses: Arc::default(),
             changing: tokio::sync::Mutex::default(),
             deleted: DeletedNames::default(),

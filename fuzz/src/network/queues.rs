@@ -178,106 +178,88 @@ fn well_formed(xml: &str) {
     assert!(open.is_empty(), "{xml}");
 }
 
+/// Bodies in JSON; `URL` stands for the queue's.
+const BODIES: [(&str, &str); 11] = [
+    (
+        "CreateQueue",
+        r#"{"QueueName":"a","Attributes":{"DelaySeconds":"5"},"tags":{"k":"v"}}"#,
+    ),
+    (
+        "SendMessage",
+        r#"{"QueueUrl":"URL","MessageBody":"m\n","MessageAttributes":{"a":{"DataType":"Binary","BinaryValue":"AAE="}}}"#,
+    ),
+    (
+        "SendMessage",
+        r#"{"QueueUrl":"URL.fifo","MessageBody":"m","MessageGroupId":"g","MessageDeduplicationId":"d"}"#,
+    ),
+    (
+        "SendMessageBatch",
+        r#"{"QueueUrl":"URL","Entries":[{"Id":"a","MessageBody":"m"},{"Id":"b","MessageBody":"n","DelaySeconds":9}]}"#,
+    ),
+    (
+        "ReceiveMessage",
+        r#"{"QueueUrl":"URL","MaxNumberOfMessages":10,"AttributeNames":["All"],"MessageAttributeNames":["a.*"]}"#,
+    ),
+    ("DeleteMessage", r#"{"QueueUrl":"URL","ReceiptHandle":"x"}"#),
+    (
+        "ChangeMessageVisibilityBatch",
+        r#"{"QueueUrl":"URL","Entries":[{"Id":"a","ReceiptHandle":"x","VisibilityTimeout":0}]}"#,
+    ),
+    (
+        "SetQueueAttributes",
+        r#"{"QueueUrl":"URL","Attributes":{"RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:q\",\"maxReceiveCount\":1}"}}"#,
+    ),
+    (
+        "GetQueueAttributes",
+        r#"{"QueueUrl":"URL","AttributeNames":["All"]}"#,
+    ),
+    (
+        "AddPermission",
+        r#"{"QueueUrl":"URL","Label":"l","AWSAccountIds":["111111111111"],"Actions":["*"]}"#,
+    ),
+    ("ListQueues", r#"{"MaxResults":1,"NextToken":"cQ"}"#),
+];
+
+/// Forms.
+const FORMS: [(&str, &str); 8] = [
+    (
+        "CreateQueue",
+        "QueueName=a&Attribute.1.Name=DelaySeconds&Attribute.1.Value=5&Tag.1.Key=k&Tag.1.Value=v+w",
+    ),
+    (
+        "SendMessage",
+        "MessageBody=m%0D%3C&MessageAttribute.1.Name=n&MessageAttribute.1.Value.DataType=Number&MessageAttribute.1.Value.StringValue=5",
+    ),
+    (
+        "SendMessageBatch",
+        "SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.MessageBody=m",
+    ),
+    (
+        "ReceiveMessage",
+        "AttributeName.1=All&MessageAttributeName=All",
+    ),
+    (
+        "DeleteMessageBatch",
+        "DeleteMessageBatchRequestEntry.1.Id=a&DeleteMessageBatchRequestEntry.1.ReceiptHandle=x",
+    ),
+    ("TagQueue", "Tag.1.Key=%26&Tag.1.Value=%C3%BC"),
+    ("GetQueueUrl", "QueueName=%3Cq"),
+    (
+        "GetQueueAttributes",
+        "QueueUrl=/000000000000/q&AttributeName.1=All",
+    ),
+];
+
 /// Requests that do something, as `(action, body)` in JSON and as a form.
 pub fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let url = format!("http://h{PATH}");
-    let json = [
-        (
-            "CreateQueue",
-            r#"{"QueueName":"a","Attributes":{"DelaySeconds":"5"},"tags":{"k":"v"}}"#.to_owned(),
-        ),
-        (
-            "SendMessage",
-            format!(
-                r#"{{"QueueUrl":"{url}","MessageBody":"m\n","MessageAttributes":{{"a":{{"DataType":"Binary","BinaryValue":"AAE="}}}}}}"#
-            ),
-        ),
-        (
-            "SendMessage",
-            format!(
-                r#"{{"QueueUrl":"{url}.fifo","MessageBody":"m","MessageGroupId":"g","MessageDeduplicationId":"d"}}"#
-            ),
-        ),
-        (
-            "SendMessageBatch",
-            format!(
-                r#"{{"QueueUrl":"{url}","Entries":[{{"Id":"a","MessageBody":"m"}},{{"Id":"b","MessageBody":"n","DelaySeconds":9}}]}}"#
-            ),
-        ),
-        (
-            "ReceiveMessage",
-            format!(
-                r#"{{"QueueUrl":"{url}","MaxNumberOfMessages":10,"AttributeNames":["All"],"MessageAttributeNames":["a.*"]}}"#
-            ),
-        ),
-        (
-            "DeleteMessage",
-            format!(r#"{{"QueueUrl":"{url}","ReceiptHandle":"x"}}"#),
-        ),
-        (
-            "ChangeMessageVisibilityBatch",
-            format!(
-                r#"{{"QueueUrl":"{url}","Entries":[{{"Id":"a","ReceiptHandle":"x","VisibilityTimeout":0}}]}}"#
-            ),
-        ),
-        (
-            "SetQueueAttributes",
-            format!(
-                r#"{{"QueueUrl":"{url}","Attributes":{{"RedrivePolicy":"{{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:q\",\"maxReceiveCount\":1}}"}}}}"#
-            ),
-        ),
-        (
-            "GetQueueAttributes",
-            format!(r#"{{"QueueUrl":"{url}","AttributeNames":["All"]}}"#),
-        ),
-        (
-            "AddPermission",
-            format!(
-                r#"{{"QueueUrl":"{url}","Label":"l","AWSAccountIds":["111111111111"],"Actions":["*"]}}"#
-            ),
-        ),
-        (
-            "ListQueues",
-            r#"{"MaxResults":1,"NextToken":"cQ"}"#.to_owned(),
-        ),
-    ];
-    let forms = [
-        (
-            "CreateQueue",
-            "QueueName=a&Attribute.1.Name=DelaySeconds&Attribute.1.Value=5&Tag.1.Key=k&Tag.1.Value=v+w",
-        ),
-        (
-            "SendMessage",
-            "MessageBody=m%0D%3C&MessageAttribute.1.Name=n&MessageAttribute.1.Value.DataType=Number&MessageAttribute.1.Value.StringValue=5",
-        ),
-        (
-            "SendMessageBatch",
-            "SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.MessageBody=m",
-        ),
-        (
-            "ReceiveMessage",
-            "AttributeName.1=All&MessageAttributeName=All",
-        ),
-        (
-            "DeleteMessageBatch",
-            "DeleteMessageBatchRequestEntry.1.Id=a&DeleteMessageBatchRequestEntry.1.ReceiptHandle=x",
-        ),
-        ("TagQueue", "Tag.1.Key=%26&Tag.1.Value=%C3%BC"),
-        ("GetQueueUrl", "QueueName=%3Cq"),
-        (
-            "GetQueueAttributes",
-            "QueueUrl=/000000000000/q&AttributeName.1=All",
-        ),
-    ];
     let first = |action: &str| {
         let at = ACTIONS.iter().position(|known| *known == action);
         u8::try_from(at.unwrap_or_default()).unwrap_or_default()
     };
     let whole = |(action, body): (&str, &str)| [&[first(action)], body.as_bytes()].concat();
-    let mut json: Vec<_> = json
-        .iter()
-        .map(|(action, body)| whole((action, body)))
-        .collect();
+    let json = BODIES.map(|(action, body)| whole((action, &body.replace("URL", &url))));
+    let mut json = Vec::from(json);
     json.push(
         [
             &[200],
@@ -285,5 +267,5 @@ pub fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         ]
         .concat(),
     );
-    (json, forms.into_iter().map(whole).collect())
+    (json, FORMS.map(whole).into())
 }

@@ -23,7 +23,7 @@ pub fn queued(op: Op, batches: usize) -> Vec<QueuedBatch> {
         (mixed % 4 < 2).then(|| QueuedBatch {
             batch: at as u32,
             delay_ms: i64::from(mixed % 3) * 40,
-            deduplication: (mixed % 5 == 0).then(|| [(op.a % 7) as u8; 16]),
+            deduplication: mixed.is_multiple_of(5).then_some([(op.a % 7) as u8; 16]),
         })
     };
     (0..batches).filter_map(rule).collect()
@@ -51,7 +51,7 @@ pub fn command(state: &State, op: Op, now_ms: i64) -> Command {
                 })
                 .to_vec(),
         },
-        _ if op.b % 3 == 0 => QueueCommand::SetReceiptKey(ReceiptKey([op.c as u8; 32])),
+        _ if op.b.is_multiple_of(3) => QueueCommand::SetReceiptKey(ReceiptKey([op.c as u8; 32])),
         _ => QueueCommand::Purge { partition },
     })
 }

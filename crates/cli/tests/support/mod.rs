@@ -53,7 +53,9 @@ impl Server {
     /// Where it takes SQS requests.
     pub fn sqs(&self) -> String {
         let ready = std::fs::read(self.folder.path().join("ready.json"));
-        let ready = ready.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let ready = ready
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         let address = ready.and_then(|ready| Some(ready["sqs"].as_str()?.to_owned()));
         // A killed service has none: nobody listens on port 1.
         address.unwrap_or_else(|| "127.0.0.1:1".to_owned())
@@ -153,7 +155,14 @@ pub fn command(args: &[&str]) -> Command {
 /// Starts the service and reads its messages until it says that it is ready.
 fn serve(folder: &Path, kafka: &str) -> (Child, String) {
     let mut child = command(&[
-        "serve", "--kafka", kafka, "--http", "off", "--sqs", "127.0.0.1:0", "--data",
+        "serve",
+        "--kafka",
+        kafka,
+        "--http",
+        "off",
+        "--sqs",
+        "127.0.0.1:0",
+        "--data",
     ])
     .arg(folder)
     .stdout(Stdio::null())

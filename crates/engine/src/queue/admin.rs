@@ -194,7 +194,10 @@ impl Engine {
             self.alter_topic(&topic, resets.collect(), false).await?;
         }
         // Receivers that wait find the queue gone.
-        self.inner.queues.receivers.wake(found.partitions.iter().copied());
+        self.inner
+            .queues
+            .receivers
+            .wake(found.partitions.iter().copied());
         self.inner.queues.purged.lock().remove(&found.topic);
         let mut desks = self.inner.queues.desks.lock();
         for partition in &found.partitions {

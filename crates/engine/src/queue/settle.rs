@@ -103,7 +103,7 @@ impl Inner {
         let now_ms = self.env.now_ms();
         self.sequencer.read(|state| {
             let Some(progress) = state.queue_progress(id) else {
-                return Err(QueueError::InvalidReceipt);
+                return Err(QueueError::NotInFlight);
             };
             if receipt.offset < progress.floor() || progress.is_done(receipt.offset) {
                 return Ok(());
@@ -111,7 +111,7 @@ impl Inner {
             let held = progress
                 .exception(receipt.offset)
                 .filter(|one| one.attempts == receipt.attempts && one.visible_ms > now_ms);
-            held.map(drop).ok_or(QueueError::InvalidReceipt)
+            held.map(drop).ok_or(QueueError::NotInFlight)
         })
     }
 

@@ -1,4 +1,5 @@
 //! Queues: what is sent is received, hidden, acknowledged; over restarts too. Time is simulated.
+#![allow(clippy::disallowed_methods)]
 
 mod dead_letters;
 mod fifo;

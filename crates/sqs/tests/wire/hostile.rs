@@ -5,6 +5,8 @@ use std::time::Duration;
 use levada_sqs::SqsSettings;
 use levada_sqs::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::Server;
 
@@ -82,6 +84,30 @@ async fn a_body_that_does_not_come_gives_its_place_back() {
     assert!(first.starts_with("HTTP/1.1 408"), "{first}");
     assert!(second.starts_with("HTTP/1.1 408"), "{second}");
     assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_do_not_come_hold_back_no_small_request() {
+    let settings = SqsSettings {
+        request_bytes_max: 2 * BODY_BYTES_MAX,
+        ..SqsSettings::default()
+    };
+    let server = Server::start_with(settings).await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: AmazonSQS.ListQueues";
+    let announced = format!("{head}\r\nContent-Length: {BODY_BYTES_MAX}\r\n\r\n{{");
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(announced.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    while server.listener.metrics().snapshot().connections < 8 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
+    }
+    drop(slow);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,12 @@ pub async fn list(sqs: &Sqs, args: &ListArgs, context: &Context) -> CliResult {
         }
         let mut page = sqs.call("ListQueues", &request).await?;
         let urls = page.get("QueueUrls").and_then(Value::as_array);
-        rows.extend(urls.into_iter().flatten().filter_map(Value::as_str).map(row));
+        rows.extend(
+            urls.into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(row),
+        );
         token = page["NextToken"].take();
         if token.is_null() {
             break;

@@ -60,8 +60,12 @@ impl Row {
     fn dead_letters_to(&self) -> String {
         let policy = self.attributes.get("RedrivePolicy");
         let policy: Option<Value> = policy.and_then(|text| serde_json::from_str(text).ok());
-        let target = policy.as_ref().and_then(|policy| policy.get("deadLetterTargetArn"));
-        let name = target.and_then(Value::as_str).and_then(|arn| arn.rsplit(':').next());
+        let target = policy
+            .as_ref()
+            .and_then(|policy| policy.get("deadLetterTargetArn"));
+        let name = target
+            .and_then(Value::as_str)
+            .and_then(|arn| arn.rsplit(':').next());
         name.unwrap_or("-").to_owned()
     }
 }
@@ -70,8 +74,7 @@ pub async fn describe(sqs: &Sqs, args: &NamesArgs, context: &Context) -> CliResu
     let mut rows = Vec::new();
     for name in &args.names {
         let told = sqs.attributes(name).await?;
-        let attributes: BTreeMap<String, String> =
-            serde_json::from_value(told).unwrap_or_default();
+        let attributes: BTreeMap<String, String> = serde_json::from_value(told).unwrap_or_default();
         let count = |which: &str| {
             let text = attributes.get(&format!("ApproximateNumberOfMessages{which}"));
             text.and_then(|text| text.parse().ok()).unwrap_or(0)

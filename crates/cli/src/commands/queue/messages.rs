@@ -69,7 +69,10 @@ pub async fn send(sqs: &Sqs, args: &SendArgs, context: &Context) -> CliResult {
         });
         let optional = [
             ("MessageGroupId", args.group.clone().map(Value::from)),
-            ("MessageDeduplicationId", args.deduplication_id.clone().map(Value::from)),
+            (
+                "MessageDeduplicationId",
+                args.deduplication_id.clone().map(Value::from),
+            ),
             ("DelaySeconds", args.delay.map(Value::from)),
         ];
         for (name, value) in optional {

@@ -57,7 +57,12 @@ pub struct CreateArgs {
     #[arg(long, value_name = "QUEUE")]
     dead_letter: Option<String>,
     /// How often a message is received before it goes there
-    #[arg(long, value_name = "TIMES", default_value_t = 10, requires = "dead_letter")]
+    #[arg(
+        long,
+        value_name = "TIMES",
+        default_value_t = 10,
+        requires = "dead_letter"
+    )]
     attempts: u32,
     /// Another attribute of SQS, such as MaximumMessageSize=65536; may be repeated
     #[arg(short, long = "attribute", value_name = "NAME=VALUE", value_parser = parse_pair)]

@@ -53,7 +53,8 @@ pub async fn redrive(sqs: &Sqs, args: &RedriveArgs, context: &Context) -> CliRes
         let answer = sqs.call("ListMessageMoveTasks", &list).await?;
         let task = answer.get("Results").and_then(|all| all.get(0));
         let task = task.ok_or_else(|| {
-            let why = "the task is gone: the service was restarted; what is left stays in its queue";
+            let why =
+                "the task is gone: the service was restarted; what is left stays in its queue";
             CliError::Failed(why.to_owned())
         })?;
         let count = |name: &str| task.get(name).and_then(Value::as_u64).unwrap_or(0);
