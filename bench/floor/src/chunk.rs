@@ -9,6 +9,15 @@ pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// Chunks beyond these are given back to the system.
 const POOL_CHUNKS_MAX: usize = 8;
 
+/// Writes to so many bytes of new memory, and gives them back to the system. A page that a virtual
+/// machine has not used for a while costs its first user several times as much.
+#[allow(clippy::slow_vector_initialization)]
+pub fn touch(bytes: usize) {
+    let mut memory = Vec::with_capacity(bytes);
+    memory.resize(bytes, 1u8);
+    std::hint::black_box(&memory);
+}
+
 /// Aligned bytes, touched once and reused.
 pub struct Chunk {
     memory: Vec<u8>,

@@ -44,6 +44,11 @@ enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Touch memory and give it back: what is measured next gets pages that the machine has at hand
+    Warm {
+        #[arg(long)]
+        mib: usize,
+    },
     /// Take a folder's files out of the page cache
     Cool {
         #[arg(long)]
@@ -104,6 +109,10 @@ fn main() -> Result<()> {
         Command::Serve(args) => serve(&args),
         Command::Limits { data } => limits::print(&data),
         Command::Cool { data } => cold::print_cooled(&data),
+        Command::Warm { mib } => {
+            chunk::touch(mib << 20);
+            Ok(())
+        }
         Command::Read {
             data,
             ending,

@@ -103,7 +103,7 @@ pub fn run(options: &Options) -> Result<Tally> {
     let systems = chosen(SYSTEMS, &options.system, |system| system.key)?;
     let rows = chosen(ROWS, &options.row, |row| row.key)?;
     let (cold, mut warm): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_cold);
-    if !cold.is_empty() {
+    if !cold.is_empty() || !options.quick {
         build("levada-floor")?;
     }
     let rounds = if options.quick { 1 } else { options.rounds };
@@ -240,6 +240,19 @@ fn without_missing_clients(
     Ok(())
 }
 
+/// Memory that is touched before each row: what a row writes fits, as pages of files and its own.
+const WARM_MIB: &str = "3072";
+
+/// Pages that nobody has used for a while would cost whoever comes first, and only those systems
+/// that keep what they write in memory.
+fn warm_memory() -> Result<()> {
+    let mut warm = process::command(binary("levada-floor"));
+    if !process::run(warm.args(["warm", "--mib", WARM_MIB]))? {
+        bail!("memory cannot be warmed");
+    }
+    Ok(())
+}
+
 /// A system's turn in a round.
 struct Turn<'a> {
     system: &'static System,
@@ -304,6 +317,9 @@ impl Turn<'_> {
         let shortened = |load: &Load| load.shortened(self.quick, self.system.divisor);
         if let Some(before) = &row.before {
             drive(self.system, server, row.key, &shortened(before))?;
+        }
+        if !self.quick {
+            warm_memory()?;
         }
         let samples = results
             .samples
