@@ -241,7 +241,7 @@ fn without_missing_clients(
 }
 
 /// Memory that is touched before each row: what a row writes fits, as pages of files and its own.
-const WARM_MIB: &str = "3072";
+const WARM_MIB: &str = "1536";
 
 /// Pages that nobody has used for a while would cost whoever comes first, and only those systems
 /// that keep what they write in memory.
