@@ -104,14 +104,16 @@ impl Fifo {
         taken
     }
 
-    /// A message that was held is not any more. `is_open`: it is not done.
-    pub fn give_back(&mut self, offset: i64, is_open: bool) {
+    /// The group of a message that is known and not done.
+    pub fn group_of(&self, offset: Offset) -> Option<&Bytes> {
+        self.group_of.get(&offset.0)
+    }
+
+    /// A message that was held is not any more, and not done.
+    pub fn give_back(&mut self, offset: i64) {
         let Some(name) = self.group_of.get(&offset).cloned() else {
             return;
         };
-        if !is_open {
-            return self.settle(offset);
-        }
         self.change(&name, |group| {
             if group.waiting.insert(offset) {
                 group.held = group.held.saturating_sub(1);

@@ -8,6 +8,7 @@ use levada_catalog::State;
 use levada_catalog::queues::{Exception, Progress, QueueSettings};
 use levada_model::{Offset, PartitionId};
 
+use super::dead_letters::Refused;
 use super::fifo::Fifo;
 
 /// Delayed messages that one look steps over; a look holds the state's lock.
@@ -50,6 +51,8 @@ pub(super) struct Live {
     /// The leases by the time when they end.
     pub due: BTreeSet<(i64, i64)>,
     pub fifo: Fifo,
+    /// What the dead-letter queue did not take.
+    pub refused: Refused,
     /// Somebody has looked since [`Live::tidy`] did.
     is_used: bool,
 }
@@ -143,13 +146,13 @@ impl Live {
             }
             self.due.pop_first();
             let is_open = is_open(Offset(offset));
-            if is_fifo {
+            if !is_open {
+                self.settle(Offset(offset));
+            } else if is_fifo {
                 self.leases.remove(&offset);
-                self.fifo.give_back(offset, is_open);
-            } else if is_open {
-                offsets.push(Offset(offset));
+                self.fifo.give_back(offset);
             } else {
-                self.leases.remove(&offset);
+                offsets.push(Offset(offset));
             }
         }
         offsets
@@ -212,14 +215,14 @@ impl Live {
         Some(())
     }
 
-    /// A receiver was not given the message after all: it is as before.
-    pub fn put_back(&mut self, picked: &Picked, now_ms: i64) {
+    /// A receiver was not given the message after all: it is as before, and visible from then on.
+    pub fn put_back(&mut self, picked: &Picked, visible_ms: i64) {
         let offset = picked.offset.0;
         if let Some(lease) = self.leases.get_mut(&offset) {
             self.due.remove(&(lease.visible_ms, offset));
             lease.attempts = lease.attempts.saturating_sub(1);
-            lease.visible_ms = now_ms;
-            self.due.insert((now_ms, offset));
+            lease.visible_ms = visible_ms;
+            self.due.insert((visible_ms, offset));
         }
     }
 
@@ -228,6 +231,7 @@ impl Live {
         if let Some(lease) = self.leases.remove(&offset.0) {
             self.due.remove(&(lease.visible_ms, offset.0));
         }
+        self.refused.forget(offset.0);
         self.fifo.settle(offset.0);
     }
 

@@ -1,8 +1,11 @@
 //! What fails too often goes to another queue, and stays what it was.
 
-use levada_engine::queue::MoveState;
+use std::time::Duration;
 
-use crate::support::{Cell, bodies, member, message};
+use levada_engine::queue::{MoveState, NewMessage};
+
+use crate::support::{Cell, bodies, member, message, receive};
+use crate::told::Told;
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_was_received_too_often_moves() {
@@ -46,11 +49,7 @@ async fn a_fifo_group_goes_on_behind_what_moved() {
             .await
             .unwrap();
     }
-    let one = cell
-        .engine
-        .receive("q.fifo", crate::support::receive(1, 0))
-        .await
-        .unwrap();
+    let one = cell.engine.receive("q.fifo", receive(1, 0)).await.unwrap();
     assert_eq!(bodies(&one), ["bad"]);
     cell.pass(2).await;
     assert_eq!(cell.bodies("q.fifo").await, ["good"]);
@@ -157,4 +156,81 @@ async fn a_move_without_a_way_home_fails_and_loses_nothing() {
     );
     cell.pass(60).await;
     assert_eq!(cell.bodies("dead").await, ["sent here by hand"]);
+}
+
+/// Two queues of which the second takes little, and messages that failed once.
+async fn too_large_for_its_dead_letters(cell: &Cell, fifo: &str, messages: Vec<NewMessage>) {
+    let dead = [
+        ("queue.fifo", fifo),
+        ("queue.message.bytes.max", "1024"),
+        ("queue.visibility.timeout.ms", "600000"),
+    ];
+    cell.queue("dead.fifo", &dead).await;
+    let settings = [
+        ("queue.fifo", fifo),
+        ("queue.dead.letter.topic", "dead.fifo"),
+        ("queue.attempts.max", "1"),
+        ("queue.visibility.timeout.ms", "0"),
+    ];
+    cell.queue("q.fifo", &settings).await;
+    for new in messages {
+        cell.send_message("q.fifo", new).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_other_queue_does_not_take_is_tried_again_after_a_growing_pause() {
+    let cell = Cell::start().await;
+    let large = message(&"x".repeat(2000));
+    let messages = vec![large, message("small")];
+    too_large_for_its_dead_letters(&cell, "false", messages).await;
+    assert_eq!(cell.receive("q.fifo").await.len(), 2);
+    // Both are visible again at once, and have failed.
+    let (told, _listening) = Told::listen("levada_engine::queue::dead_letters");
+    for _ in 0..50 {
+        assert!(cell.receive("q.fifo").await.is_empty());
+    }
+    assert_eq!(cell.counts("dead.fifo").0, 1, "the small one has moved");
+    for _ in 0..50 {
+        cell.pass(5).await;
+        assert!(cell.receive("q.fifo").await.is_empty());
+    }
+    assert_eq!(told.count(), 1, "told once");
+    // A long poll waits instead of asking on and on.
+    let polled = tokio::time::timeout(
+        Duration::from_secs(30),
+        cell.engine.receive("q.fifo", receive(10, 20)),
+    );
+    assert_eq!(polled.await.unwrap(), Ok(Vec::new()));
+    // Once the other queue takes it, it moves by itself within the longest pause.
+    let wider = vec![("queue.message.bytes.max".into(), Some("4096".into()))];
+    cell.engine.alter_queue("dead.fifo", wider).await.unwrap();
+    for _ in 0..13 {
+        cell.pass(5).await;
+        assert!(cell.receive("q.fifo").await.is_empty());
+    }
+    assert_eq!(cell.counts("q.fifo"), (0, 0, 0));
+    assert_eq!(cell.counts("dead.fifo").0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_group_waits_behind_what_cannot_be_moved_and_others_go_on() {
+    let cell = Cell::start().await;
+    let large = member("a", &"x".repeat(2000));
+    let messages = vec![large, member("a", "behind"), member("b", "other")];
+    too_large_for_its_dead_letters(&cell, "true", messages).await;
+    let first = cell.engine.receive("q.fifo", receive(1, 0)).await.unwrap();
+    assert_eq!(first[0].body.len(), 2000);
+    assert_eq!(cell.bodies("q.fifo").await, ["other"]);
+    for _ in 0..20 {
+        cell.pass(7).await;
+        cell.receive("q.fifo").await;
+        let behind = cell.receive("q.fifo").await;
+        assert!(!bodies(&behind).contains(&"behind".to_owned()));
+    }
+    // Once it may move, it makes way.
+    let wider = vec![("queue.message.bytes.max".into(), Some("4096".into()))];
+    cell.engine.alter_queue("dead.fifo", wider).await.unwrap();
+    cell.pass(61).await;
+    assert_eq!(cell.bodies("q.fifo").await, ["behind"]);
 }

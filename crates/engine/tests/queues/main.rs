@@ -6,4 +6,5 @@ mod fifo;
 mod restart;
 mod standard;
 mod support;
+mod told;
 mod with_streams;
