@@ -51,6 +51,8 @@ counters! {
     segments_released,
     /// Places in storage that readers found damaged, each counted once.
     places_damaged,
+    /// Messages of queues that receivers passed over because they cannot be read.
+    messages_stepped_over,
 }
 
 pub(crate) fn add(counter: &AtomicU64, amount: u64) {

@@ -247,6 +247,11 @@ impl Core {
                 "Damaged places that readers met",
                 totals.places_damaged,
             ),
+            (
+                "levada_queue_messages_damaged",
+                "Messages of queues that receivers passed over because they cannot be read",
+                totals.messages_stepped_over,
+            ),
         ];
         for (name, help, value) in counters {
             page.counter(name, help, value)?;

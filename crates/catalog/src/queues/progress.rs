@@ -60,6 +60,17 @@ impl Progress {
         }
     }
 
+    /// How many messages of `from..end` are not done.
+    pub fn open_between(&self, from: Offset, end: Offset) -> u64 {
+        let from = from.0.max(self.floor);
+        let done = self.done.range(..end.0).rev();
+        let done = done.take_while(|(_, done_end)| **done_end > from);
+        let done: i64 = done
+            .map(|(done_from, done_end)| (*done_end).min(end.0) - (*done_from).max(from))
+            .sum();
+        u64::try_from(end.0 - from - done).unwrap_or(0)
+    }
+
     pub fn is_done(&self, offset: Offset) -> bool {
         self.next_open(offset) != offset
     }

@@ -73,12 +73,19 @@ impl Engine {
         })?;
         let desks = partitions
             .iter()
-            .filter_map(|id| self.inner.queues.known_desk(*id));
-        let in_flight = desks.map(|desk| desk.live.lock().in_flight(now_ms)).sum();
+            .filter_map(|id| Some((*id, self.inner.queues.known_desk(*id)?)));
+        let (mut in_flight, mut damaged) = (0, 0);
+        for (id, desk) in desks {
+            self.inner.sequencer.read(|state| {
+                let live = desk.live.lock();
+                in_flight += live.in_flight(now_ms);
+                damaged += live.damaged(state.queue_progress(id));
+            });
+        }
         let counts = &mut info.counts;
         counts.delayed = delayed;
         counts.in_flight = in_flight;
-        counts.visible = counts.visible.saturating_sub(delayed + in_flight);
+        counts.visible = (counts.visible).saturating_sub(delayed + in_flight + damaged);
         Ok(info)
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use levada_model::{Offset, PartitionId};
 
 use super::live::Picked;
+use super::load::Slot;
 use super::send::moved_from;
 use super::{Found, QueueError};
 use crate::Engine;
@@ -118,13 +119,15 @@ impl Engine {
         let (mut moving, mut moved, mut done) = (Vec::new(), Vec::new(), Vec::new());
         for (one, record) in order.into_iter().zip(records) {
             match record {
-                Some(record) => {
+                Slot::Record(record) => {
                     let message = record.into_message(found, number, String::new(), &one.lease);
                     moved.push(moved_from(found, message));
                     moving.push(one);
                 }
                 // Gone already.
-                None => done.push(one),
+                Slot::Gone => done.push(one),
+                // It stays, and receivers pass over it.
+                Slot::Damaged => {}
             }
         }
         let turn = self.inner.env.random_u64();

@@ -4,6 +4,7 @@
 //! the groups of a bounded number of messages that are not done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
@@ -107,6 +108,11 @@ impl Fifo {
     /// The group of a message that is known and not done.
     pub fn group_of(&self, offset: Offset) -> Option<&Bytes> {
         self.group_of.get(&offset.0)
+    }
+
+    /// Messages among these that are known and not done.
+    pub fn known(&self, offsets: Range<i64>) -> impl Iterator<Item = i64> {
+        self.group_of.range(offsets).map(|(offset, _)| *offset)
     }
 
     /// A message that was held is not any more, and not done.

@@ -3,6 +3,7 @@
 //! that were in flight are visible again, which costs a delivery and loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use levada_catalog::State;
 use levada_catalog::queues::{Exception, Progress, QueueSettings};
@@ -53,6 +54,8 @@ pub(super) struct Live {
     pub fifo: Fifo,
     /// What the dead-letter queue did not take.
     pub refused: Refused,
+    /// Messages that cannot be read: first offset to one past the last, and when to try again.
+    damaged: BTreeMap<i64, (i64, i64)>,
     /// Somebody has looked since [`Live::tidy`] did.
     is_used: bool,
 }
@@ -76,6 +79,7 @@ impl Live {
             Some(progress) => progress.next_open(at.max(start)),
             None => at.max(start),
         };
+        self.try_damaged_again(start, wish.now_ms);
         let mut offsets = self.take_due(settings.is_fifo, wish, |at| open(at) == at);
         if settings.is_fifo {
             if let Some(again) = self.repeat((id, number), wish) {
@@ -91,6 +95,10 @@ impl Live {
                 let at = open(Offset(self.cursor));
                 if offsets.len() >= wish.messages_max || at >= end {
                     break;
+                }
+                if let Some(end) = self.damaged_to(at) {
+                    self.cursor = end;
+                    continue;
                 }
                 self.cursor = at.0 + 1;
                 if !self.leases.contains_key(&at.0) && !self.is_delayed(progress, at, wish.now_ms) {
@@ -235,6 +243,52 @@ impl Live {
         self.fifo.settle(offset.0);
     }
 
+    /// These messages cannot be read: nobody is given them before `again_ms`. Whether that is news.
+    pub fn step_over(&mut self, range: Range<i64>, again_ms: i64) -> bool {
+        let leased = self.leases.range(range.clone()).map(|(offset, _)| *offset);
+        let known = self.fifo.known(range.clone());
+        for offset in leased.chain(known).collect::<Vec<_>>() {
+            self.settle(Offset(offset));
+        }
+        let end = (self.damaged.get(&range.start)).map_or(range.start, |known| known.0);
+        if end >= range.end {
+            return false;
+        }
+        self.damaged.insert(range.start, (range.end, again_ms));
+        true
+    }
+
+    /// Where the damaged messages end that this one is among.
+    fn damaged_to(&self, at: Offset) -> Option<i64> {
+        let (_, (end, _)) = self.damaged.range(..=at.0).next_back()?;
+        (*end > at.0).then_some(*end)
+    }
+
+    /// The cursor goes back to damaged messages that are to be tried again; those that retention
+    /// took are forgotten.
+    fn try_damaged_again(&mut self, start: Offset, now_ms: i64) {
+        if self.damaged.is_empty() {
+            return;
+        }
+        let cursor = &mut self.cursor;
+        self.damaged.retain(|from, (end, again_ms)| {
+            if *again_ms <= now_ms {
+                *cursor = (*cursor).min(*from);
+            }
+            *again_ms > now_ms && *end > start.0
+        });
+    }
+
+    /// Messages that are not done and cannot be read, as far as that is known.
+    pub fn damaged(&self, progress: Option<&Progress>) -> u64 {
+        let ranges = self.damaged.iter();
+        let open = ranges.map(|(from, (end, _))| match progress {
+            Some(progress) => progress.open_between(Offset(*from), Offset(*end)),
+            None => (end - from).unsigned_abs(),
+        });
+        open.sum()
+    }
+
     /// Everything below is done.
     pub fn purge(&mut self, end: Offset) {
         *self = Self::default();
@@ -260,6 +314,7 @@ impl Live {
     /// Whether it may be forgotten: nobody has used it since the last call, and all that it knows
     /// can be found again.
     pub fn tidy(&mut self) -> bool {
-        !std::mem::take(&mut self.is_used) && self.leases.is_empty()
+        let is_bare = self.leases.is_empty() && self.damaged.is_empty();
+        !std::mem::take(&mut self.is_used) && is_bare
     }
 }

@@ -1,5 +1,6 @@
 //! From offsets to messages: reads the records that were chosen.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,15 +25,52 @@ pub(super) struct Placed {
     pub record: Record,
 }
 
+/// Records from an offset on, as far as one read goes.
+#[derive(Default)]
+pub(super) struct Stretch {
+    pub records: Vec<Placed>,
+    /// Offsets between whose records cannot be read.
+    pub damaged: Vec<Range<i64>>,
+    /// One past the last offset that was looked at.
+    pub end: Offset,
+}
+
+impl Stretch {
+    pub fn up_to(end: Offset) -> Self {
+        Self {
+            end,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing of it can be read.
+    pub fn lost(range: Range<i64>) -> Self {
+        let end = Offset(range.end);
+        Self {
+            damaged: vec![range],
+            ..Self::up_to(end)
+        }
+    }
+}
+
+/// What stands at an offset that was asked for.
+pub(super) enum Slot {
+    Record(Placed),
+    /// Nothing (any more).
+    Gone,
+    /// What cannot be read: it was told, and receivers pass over it.
+    Damaged,
+}
+
 impl Inner {
-    /// Records of one partition from `from` on, as far as one read goes; empty at the end. What
-    /// lies below the log start is stepped over.
+    /// Records of one partition from `from` on, as far as one read goes; its end is `from` where
+    /// there is nothing. What lies below the log start is stepped over, damage is told.
     pub(super) async fn records_from(
         &self,
         found: &Found,
         number: i32,
         from: Offset,
-    ) -> Result<Vec<Placed>, ReadError> {
+    ) -> Result<Stretch, ReadError> {
         let request = |offset| ReadRequest {
             max_wait: Duration::ZERO,
             min_bytes: 0,
@@ -45,20 +83,30 @@ impl Inner {
                 leader_epoch: -1,
             }],
         };
-        let mut read = self.read_one(request(from)).await;
+        let mut at = from;
+        let mut read = self.read_one(request(at)).await;
         if let Err(ReadError::OffsetOutOfRange { log_start, .. }) = read
             && from < log_start
         {
-            read = self.read_one(request(log_start)).await;
+            at = log_start;
+            read = self.read_one(request(at)).await;
         }
-        let mut records = Vec::new();
-        // Two pieces a batch: its header as readers see it, and the rest.
-        let pieces = read?;
-        for batch in pieces.chunks_exact(2) {
-            self.open_batch(&batch[0], &batch[1], &mut records).await?;
+        let mut stretch = Stretch::up_to(at);
+        match read {
+            // Two pieces a batch: its header as readers see it, and the rest.
+            Ok(pieces) => {
+                for batch in pieces.chunks_exact(2) {
+                    self.open_into(&batch[0], &batch[1], &mut stretch).await?;
+                }
+            }
+            Err(ReadError::Corrupt(_)) => stretch = self.salvage(found, number, at).await?,
+            Err(error) => return Err(error),
         }
-        records.retain(|placed| placed.offset >= from);
-        Ok(records)
+        stretch.records.retain(|placed| placed.offset >= from);
+        if !stretch.damaged.is_empty() {
+            self.step_over(found, number, &stretch.damaged);
+        }
+        Ok(stretch)
     }
 
     async fn read_one(&self, request: ReadRequest) -> Result<Vec<Bytes>, ReadError> {
@@ -69,14 +117,34 @@ impl Inner {
             .map(|slice| slice.pieces)
     }
 
-    async fn open_batch(
+    /// Adds a batch's records; records that do not read although their checksum is right are damage
+    /// too (a producer's).
+    pub(super) async fn open_into(
         &self,
         header: &Bytes,
+        body: &Bytes,
+        stretch: &mut Stretch,
+    ) -> Result<(), ReadError> {
+        let header =
+            BatchHeader::parse(header).map_err(|error| ReadError::Corrupt(error.to_string()))?;
+        let before = stretch.records.len();
+        let end = Offset(header.base_offset).plus(u64::from(header.offset_count()));
+        if let Err(error) = self.open_batch(&header, body, &mut stretch.records).await {
+            tracing::debug!(%error, topic_offset = header.base_offset, "a batch does not open");
+            stretch.records.truncate(before);
+            stretch.damaged.push(header.base_offset..end.0);
+        }
+        stretch.end = stretch.end.max(end);
+        Ok(())
+    }
+
+    async fn open_batch(
+        &self,
+        header: &BatchHeader,
         body: &Bytes,
         out: &mut Vec<Placed>,
     ) -> Result<(), ReadError> {
         let corrupt = |error: &dyn std::fmt::Display| ReadError::Corrupt(error.to_string());
-        let header = BatchHeader::parse(header).map_err(|error| corrupt(&error))?;
         if header.is_control() {
             return Ok(());
         }
@@ -90,7 +158,7 @@ impl Inner {
                 self.opening(work).await.map_err(|error| corrupt(&error))?
             }
         };
-        for record in Records::new(&header, opened).iter() {
+        for record in Records::new(header, opened).iter() {
             let record = record.map_err(|error| corrupt(&error))?;
             let delta = i64::from(record.offset_delta);
             let time = header
@@ -108,31 +176,36 @@ impl Inner {
         Ok(())
     }
 
-    /// The records at these offsets, which ascend; `None` for one that is not there (any more).
+    /// What stands at these offsets, which ascend.
     pub(super) async fn records_at(
         &self,
         found: &Found,
         number: i32,
         offsets: &[Offset],
-    ) -> Result<Vec<Option<Placed>>, QueueError> {
-        let mut records = Vec::with_capacity(offsets.len());
-        while let Some(next) = offsets.get(records.len()) {
-            let read = match self.records_from(found, number, *next).await {
-                Err(ReadError::OffsetOutOfRange { .. }) => Vec::new(),
+    ) -> Result<Vec<Slot>, QueueError> {
+        let mut slots = Vec::with_capacity(offsets.len());
+        while let Some(from) = offsets.get(slots.len()).copied() {
+            let stretch = match self.records_from(found, number, from).await {
+                Err(ReadError::OffsetOutOfRange { .. }) => Stretch::default(),
                 read => read?,
             };
-            let Some(last) = read.last().map(|placed| placed.offset) else {
+            if stretch.end <= from {
                 // Nothing from here on.
-                records.resize_with(offsets.len(), || None);
+                slots.resize_with(offsets.len(), || Slot::Gone);
                 break;
-            };
-            let mut read = read.into_iter().peekable();
-            while let Some(next) = offsets.get(records.len()).filter(|next| **next <= last) {
-                while read.next_if(|placed| placed.offset < *next).is_some() {}
-                records.push(read.next_if(|placed| placed.offset == *next));
+            }
+            let mut records = stretch.records.into_iter().peekable();
+            while let Some(next) = offsets.get(slots.len()).filter(|at| **at < stretch.end) {
+                while records.next_if(|placed| placed.offset < *next).is_some() {}
+                let is_damaged = || stretch.damaged.iter().any(|range| range.contains(&next.0));
+                slots.push(match records.next_if(|placed| placed.offset == *next) {
+                    Some(record) => Slot::Record(record),
+                    None if is_damaged() => Slot::Damaged,
+                    None => Slot::Gone,
+                });
             }
         }
-        Ok(records)
+        Ok(slots)
     }
 }
 

@@ -15,6 +15,7 @@ mod moves;
 mod receipt;
 mod receive;
 mod requests;
+mod salvage;
 mod send;
 mod settle;
 

@@ -7,6 +7,7 @@ use levada_model::{Offset, PartitionId};
 use levada_sequencer::Proposal;
 
 use super::live::{Picked, Wish};
+use super::load::{Slot, Stretch};
 use super::receipt::Receipt;
 use super::{Desk, Found, Message, QueueError, Receive};
 use crate::Engine;
@@ -152,9 +153,16 @@ impl Engine {
             let (mut given, mut gone, mut kept) = (Vec::new(), Vec::new(), Vec::new());
             for (one, record) in order.into_iter().zip(records) {
                 let is_young = |ms: i64| oldest_ms.is_none_or(|oldest| ms >= oldest);
-                let Some(record) = record.filter(|record| is_young(record.timestamp_ms)) else {
-                    gone.push(one.offset);
-                    continue;
+                let record = match record {
+                    Slot::Record(record) if is_young(record.timestamp_ms) => record,
+                    Slot::Record(_) | Slot::Gone => {
+                        gone.push(one.offset);
+                        continue;
+                    }
+                    Slot::Damaged => {
+                        look.has_changed = true;
+                        continue;
+                    }
                 };
                 let length = record.record.value.as_ref().map_or(0, bytes::Bytes::len);
                 if bytes > 0 && bytes + length > receive.bytes_max {
@@ -266,10 +274,10 @@ impl Inner {
                 }
                 live.fifo.scanned()
             };
-            let records = self.records_from(found, number, from).await?;
-            let Some(last) = records.last().map(|placed| placed.offset) else {
+            let Stretch { records, end, .. } = self.records_from(found, number, from).await?;
+            if end <= from {
                 return Ok(());
-            };
+            }
             let now_ms = self.env.now_ms();
             self.sequencer.read(|state| {
                 let progress = state.queue_progress(id);
@@ -291,7 +299,7 @@ impl Inner {
                         live.hold(at, held);
                     }
                 }
-                live.fifo.scanned_to(last.0 + 1);
+                live.fifo.scanned_to(end.0);
             });
         }
     }

@@ -186,7 +186,7 @@ async fn what_the_other_queue_does_not_take_is_tried_again_after_a_growing_pause
     too_large_for_its_dead_letters(&cell, "false", messages).await;
     assert_eq!(cell.receive("q.fifo").await.len(), 2);
     // Both are visible again at once, and have failed.
-    let (told, _listening) = Told::listen("levada_engine::queue::dead_letters");
+    let told = Told::listen("levada_engine::queue::dead_letters");
     for _ in 0..50 {
         assert!(cell.receive("q.fifo").await.is_empty());
     }

@@ -1,6 +1,7 @@
 //! Queues: what is sent is received, hidden, acknowledged; over restarts too. Time is simulated.
 #![allow(clippy::disallowed_methods)]
 
+mod damage;
 mod dead_letters;
 mod fifo;
 mod restart;

@@ -1,24 +1,34 @@
 //! An engine with a queue, and short words for what tests do with it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use levada_engine::queue::{Message, NewMessage, NewQueue, QueueError, Receive, Sent};
-use levada_engine::testing::engine_on;
+use levada_engine::testing::{engine_on, engine_over};
 use levada_engine::{Engine, EngineSettings};
-use levada_env::Env;
-use levada_env::fault::FaultFs;
+use levada_env::fault::{Crash, FaultFs};
+use levada_env::{Env, Fs};
+use levada_journal::local::LocalJournal;
 use levada_journal::memory::MemoryJournal;
 use levada_sequencer::command_log::memory::MemoryLog;
+use levada_sequencer::command_log::wal::WalLog;
+use levada_wal::WalConfig;
 
 /// An engine on storage that outlives it.
 pub struct Cell {
     pub engine: Engine,
     env: Env,
-    journal: Arc<MemoryJournal>,
-    log: MemoryLog,
+    storage: Storage,
 }
+
+enum Storage {
+    Memory(Arc<MemoryJournal>, MemoryLog),
+    Disk(FaultFs),
+}
+
+const DIR: &str = "/data";
 
 impl Cell {
     pub async fn start() -> Self {
@@ -33,14 +43,62 @@ impl Cell {
         Self {
             engine,
             env,
-            journal,
-            log,
+            storage: Storage::Memory(journal, log),
+        }
+    }
+
+    /// On the real log, with a small reserve, and nothing of it in memory.
+    pub async fn on_disk(fs: &FaultFs) -> Self {
+        let env = Env::simulated(5, Arc::new(fs.clone()));
+        let config = WalConfig {
+            file_bytes_max: 64 << 10,
+            group_bytes_max: 16 << 10,
+            pool_bytes_max: 0,
+            reserve_bytes: 512 << 10,
+            ..WalConfig::default()
+        };
+        let (log, _) = WalLog::open(&env, Path::new(DIR), config).unwrap();
+        let journal = LocalJournal::new(env.clone(), log.wal().clone());
+        let settings = EngineSettings {
+            tail_cache_bytes: 0,
+            disk_slack_bytes: 1 << 30,
+            ..EngineSettings::default()
+        };
+        let engine = engine_over(env.clone(), settings, Arc::new(journal), log).await;
+        Self {
+            engine,
+            env,
+            storage: Storage::Disk(fs.clone()),
         }
     }
 
     /// As after `kill -9`: what was durable is there, the rest is gone.
     pub async fn restart(self) -> Self {
-        Self::on(self.env, self.journal, self.log).await
+        match self.storage {
+            Storage::Memory(journal, log) => Self::on(self.env, journal, log).await,
+            Storage::Disk(fs) => {
+                drop(self.engine);
+                fs.crash(Crash::LoseUnsynced);
+                Self::on_disk(&fs).await
+            }
+        }
+    }
+
+    /// Flips a bit of the stored bytes `text`.
+    pub fn flip(&self, text: &str) {
+        let Storage::Disk(fs) = &self.storage else {
+            panic!("nothing is stored");
+        };
+        let folder = Path::new(DIR).join("wal");
+        for name in fs.read_dir(&folder).unwrap() {
+            let path = folder.join(name);
+            let bytes = fs.read(&path).unwrap();
+            let found = bytes.windows(text.len()).position(|w| w == text.as_bytes());
+            if let Some(at) = found {
+                return fs.flip_bit(&path, at as u64, 0).unwrap();
+            }
+        }
+        panic!("{text} is not stored");
     }
 
     pub async fn queue(&self, name: &str, configs: &[(&str, &str)]) {

@@ -1,35 +1,39 @@
 //! Counts what is told to a person: lines of the log.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::RefCell;
+use std::sync::Once;
 
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Warnings and errors of one module, on this thread.
-pub struct Told {
-    module: &'static str,
-    count: AtomicUsize,
+thread_local! {
+    /// Who told something on this thread: a test has one of its own.
+    static TOLD: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Warnings and errors of one module, on this thread.
+pub struct Told(&'static str);
+
 impl Told {
-    /// Counts from now on, as long as the guard lives.
-    pub fn listen(module: &'static str) -> (Arc<Self>, DefaultGuard) {
-        let count = AtomicUsize::new(0);
-        let told = Arc::new(Self { module, count });
-        let guard = tracing::subscriber::set_default(Arc::clone(&told));
-        (told, guard)
+    /// Counts from now on.
+    pub fn listen(module: &'static str) -> Self {
+        // One for all threads: what one of them does not want would be lost to the others.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
+        TOLD.take();
+        Self(module)
     }
 
     pub fn count(&self) -> usize {
-        self.count.load(Relaxed)
+        TOLD.with_borrow(|told| told.iter().filter(|module| **module == self.0).count())
     }
 }
 
-impl Subscriber for Told {
+struct Listener;
+
+impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == self.module && *metadata.level() <= Level::WARN
+        *metadata.level() <= Level::WARN
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -40,8 +44,8 @@ impl Subscriber for Told {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
-    fn event(&self, _: &Event<'_>) {
-        self.count.fetch_add(1, Relaxed);
+    fn event(&self, event: &Event<'_>) {
+        TOLD.with_borrow_mut(|told| told.push(event.metadata().target()));
     }
 
     fn enter(&self, _: &Id) {}
