@@ -343,7 +343,10 @@ impl Writer {
     fn probe_space(&mut self) {
         self.probed = self.env.monotonic();
         let available = self.pool.available_bytes();
-        if self.config.has_room(available) {
+        // The next reserve comes first: without one nothing could be deleted the next time.
+        let ready = self.shared.state.lock().reserve_ready;
+        let missing = self.config.reserve_bytes.saturating_sub(ready);
+        if self.config.has_room(available.saturating_sub(missing)) {
             tracing::info!(available, "the disk has room again: appends go on");
             // What is left of the reserve is space like any other now.
             if let Some(current) = &mut self.current {

@@ -4,7 +4,10 @@ use levada_catalog::command::QueueCommand;
 use levada_catalog::{State, Topic};
 use levada_model::PartitionId;
 
-use super::{Found, NewQueue, QueueCounts, QueueError, QueueInfo, QueueOrigin, QueueSettings};
+use super::{
+    Found, NewQueue, QueueCounts, QueueError, QueueInfo, QueueOrigin, QueueSettings,
+    urgency_of_done,
+};
 use crate::{AdminError, ConfigChange, ConfigOp, Engine, NewTopic, TopicRef};
 
 /// A queue may be purged once in this time.
@@ -230,7 +233,8 @@ impl Engine {
         }
         for partition in found.partitions {
             let command = QueueCommand::Purge { partition };
-            self.inner.propose_queue(command).await?;
+            let urgency = urgency_of_done(&found.settings);
+            self.inner.propose_queue(command, urgency).await?;
             let floor = self.inner.sequencer.read(|state| {
                 let progress = state.queue_progress(partition);
                 progress.map(levada_catalog::queues::Progress::floor)

@@ -144,9 +144,7 @@ impl Engine {
         }
         done.sort_unstable_by_key(|one| one.offset);
         let offsets = done.iter().map(|one| one.offset).collect();
-        let settled = (self.inner)
-            .settle(id, offsets, found.settings.is_fifo)
-            .await;
+        let settled = self.inner.settle(found, id, offsets).await;
         if let Err(error) = settled {
             refused.extend(all(&done, &error));
         }

@@ -135,15 +135,27 @@ impl Inner {
         let mut key = [0; 32];
         self.env.random_bytes(&mut key);
         let command = QueueCommand::SetReceiptKey(ReceiptKey(key));
-        self.propose_queue(command).await?;
+        self.propose_queue(command, Urgency::Reserve).await?;
         known().ok_or_else(|| QueueError::Storage("the receipts have no key".into()))
     }
 
-    async fn propose_queue(&self, command: QueueCommand) -> Result<(), QueueError> {
-        // Acknowledging makes room, and giving out needs little.
-        let proposed = (self.sequencer).propose(Command::Queue(command), Urgency::Reclaim);
+    async fn propose_queue(
+        &self,
+        command: QueueCommand,
+        urgency: Urgency,
+    ) -> Result<(), QueueError> {
+        let proposed = self.sequencer.propose(Command::Queue(command), urgency);
         let refused =
             |error: levada_sequencer::ProposeError| QueueError::Storage(error.to_string());
         proposed.await.map(drop).map_err(refused)
+    }
+}
+
+/// What the end of messages may draw on when the disk is full: it makes room, unless the queue
+/// retains what is done for Kafka's readers; then it keeps a place as an offset commit does.
+fn urgency_of_done(settings: &QueueSettings) -> Urgency {
+    match settings.retains {
+        true => Urgency::Reserve,
+        false => Urgency::Reclaim,
     }
 }

@@ -3,7 +3,7 @@
 use levada_catalog::Command;
 use levada_catalog::command::{Delivery, QueueCommand};
 use levada_env::port::Urgency;
-use levada_model::{Offset, PartitionId};
+use levada_model::PartitionId;
 use levada_sequencer::Proposal;
 
 use super::live::{Picked, Wish};
@@ -176,19 +176,21 @@ impl Engine {
                     offset: one.offset,
                     attempts: one.lease.attempts,
                 };
-                given.push(Delivery {
-                    offset: one.offset,
-                    attempts: one.lease.attempts,
-                    visible_ms: one.lease.visible_ms,
-                });
+                given.push(one);
                 let receipt = receipt.sign(&key);
                 let message = record.into_message(found, number, receipt, &one.lease);
                 look.messages.push(message);
             }
             inner.put_back(id, &kept);
             look.has_changed |= !gone.is_empty();
-            inner.settle_gone(id, gone).await?;
-            inner.note_given(id, given, found.settings.is_fifo).await?;
+            if !gone.is_empty() {
+                inner.settle(found, id, gone).await?;
+            }
+            let noted = inner.note_given(id, &given, found.settings.is_fifo).await;
+            if noted.is_err() {
+                inner.put_back(id, &given);
+            }
+            noted?;
         }
         Ok(())
     }
@@ -209,47 +211,34 @@ impl Inner {
         self.queues.receivers.wake([id].into_iter());
     }
 
-    /// Messages whose records are not there any more, or too old, are done.
-    async fn settle_gone(&self, id: PartitionId, gone: Vec<Offset>) -> Result<(), QueueError> {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let command = QueueCommand::Acknowledge {
-            partition: id,
-            offsets: gone.clone(),
-        };
-        self.propose_queue(command).await?;
-        if let Some(desk) = self.queues.known_desk(id) {
-            let mut live = desk.live.lock();
-            for offset in gone {
-                live.settle(offset);
-            }
-        }
-        Ok(())
-    }
-
-    /// How often a message was delivered rides in the next group commit, and nobody waits for it.
-    /// The order of a FIFO queue needs it: who was given a message must be known before the next.
+    /// How often a message was delivered rides in the next group commit, and nobody waits for it;
+    /// a full disk has no room for it, and the receiver gets its message all the same. The order of
+    /// a FIFO queue needs it: who was given a message must be known before the next.
     async fn note_given(
         &self,
         partition: PartitionId,
-        deliveries: Vec<Delivery>,
+        given: &[Picked],
         is_awaited: bool,
     ) -> Result<(), QueueError> {
-        if deliveries.is_empty() {
+        if given.is_empty() {
             return Ok(());
         }
+        let deliveries = given.iter().map(|one| Delivery {
+            offset: one.offset,
+            attempts: one.lease.attempts,
+            visible_ms: one.lease.visible_ms,
+        });
         let command = QueueCommand::Deliver {
             partition,
-            deliveries,
+            deliveries: deliveries.collect(),
         };
         if is_awaited {
-            return self.propose_queue(command).await;
+            return self.propose_queue(command, Urgency::Reserve).await;
         }
         let proposal = Proposal {
             command: Command::Queue(command),
             tickets: Vec::new(),
-            urgency: Urgency::Reclaim,
+            urgency: Urgency::Normal,
         };
         self.sequencer.submit_with(proposal, drop);
         Ok(())

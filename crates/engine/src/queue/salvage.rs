@@ -32,9 +32,7 @@ impl Inner {
         number: i32,
         from: Offset,
     ) -> Result<Stretch, ReadError> {
-        let id = found
-            .partition(number)
-            .ok_or(ReadError::UnknownPartition)?;
+        let id = found.partition(number).ok_or(ReadError::UnknownPartition)?;
         let entry = match self.place(id, from) {
             At::Entry(entry) => entry,
             At::Run(run) => match self.run_entries(&run, from).await {
@@ -203,7 +201,10 @@ mod tests {
     #[test]
     fn a_damaged_batch_costs_itself() {
         let (entry, bytes, places) = entry();
-        assert_eq!(bases(&entry, bytes.clone()), (vec![100, 101, 103, 106], None));
+        assert_eq!(
+            bases(&entry, bytes.clone()),
+            (vec![100, 101, 103, 106], None)
+        );
         let flipped = |hits: &[usize]| {
             let mut bytes = bytes.clone();
             // Behind length, magic and checksum.

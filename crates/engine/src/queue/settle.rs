@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use levada_catalog::command::{Delivery, QueueCommand};
+use levada_env::port::Urgency;
 use levada_model::{Offset, PartitionId};
 
 use super::receipt::Receipt;
-use super::{Found, QueueError};
+use super::{Found, QueueError, urgency_of_done};
 use crate::Engine;
 use crate::engine::Inner;
 
@@ -39,7 +40,7 @@ impl Engine {
         for (id, mut members) in by_partition {
             members.sort_unstable_by_key(|(_, offset)| *offset);
             let offsets: Vec<_> = members.iter().map(|(_, offset)| *offset).collect();
-            let outcome = inner.settle(id, offsets, found.settings.is_fifo).await;
+            let outcome = inner.settle(&found, id, offsets).await;
             for (at, _) in members {
                 results[at] = outcome.clone();
             }
@@ -117,22 +118,23 @@ impl Inner {
 
     pub(super) async fn settle(
         &self,
+        found: &Found,
         id: PartitionId,
         offsets: Vec<Offset>,
-        is_fifo: bool,
     ) -> Result<(), QueueError> {
         let command = QueueCommand::Acknowledge {
             partition: id,
             offsets: offsets.clone(),
         };
-        self.propose_queue(command).await?;
+        let urgency = urgency_of_done(&found.settings);
+        self.propose_queue(command, urgency).await?;
         if let Some(desk) = self.queues.known_desk(id) {
             let mut live = desk.live.lock();
             for offset in offsets {
                 live.settle(offset);
             }
         }
-        if is_fifo {
+        if found.settings.is_fifo {
             // The group's next message may be given now.
             self.queues.receivers.wake([id].into_iter());
         }
@@ -173,11 +175,11 @@ impl Inner {
                 attempts: receipt.attempts,
                 visible_ms,
             };
-            self.propose_queue(QueueCommand::Deliver {
+            let command = QueueCommand::Deliver {
                 partition: id,
                 deliveries: vec![delivery],
-            })
-            .await?;
+            };
+            self.propose_queue(command, Urgency::Reserve).await?;
         }
         // Who waits may have to look sooner.
         self.queues.receivers.wake([id].into_iter());

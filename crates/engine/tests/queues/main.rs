@@ -4,6 +4,7 @@
 mod damage;
 mod dead_letters;
 mod fifo;
+mod full_disk;
 mod restart;
 mod standard;
 mod support;

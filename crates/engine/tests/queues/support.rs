@@ -62,6 +62,7 @@ impl Cell {
         let settings = EngineSettings {
             tail_cache_bytes: 0,
             disk_slack_bytes: 1 << 30,
+            maintenance_interval: Duration::from_secs(1),
             ..EngineSettings::default()
         };
         let engine = engine_over(env.clone(), settings, Arc::new(journal), log).await;
