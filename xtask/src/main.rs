@@ -14,6 +14,7 @@ mod interop;
 mod mixed;
 mod mutants;
 mod process;
+mod profile;
 mod proofs;
 mod queues;
 mod reliability;
@@ -56,6 +57,8 @@ enum Chore {
     Bench(bench::Options),
     /// Instructions of the hot paths under Valgrind, held against the committed ones
     Count(count::Options),
+    /// What the server's time goes to under the loads of the bench, beside the floor
+    Profile(profile::Options),
     /// Levada alone with up to a million partitions, 10,000 connections, 100,000 groups
     Scale(scale::Options),
     /// Producers beside a backfill, rewriting and a flood; an hour at 70 % of the peak: into bench/
@@ -95,6 +98,7 @@ fn main() {
         Chore::Backends(options) => backends::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Count(options) => count::run(&options),
+        Chore::Profile(options) => profile::run(&options),
         Chore::Scale(options) => scale::run(&options),
         Chore::Mixed(options) => mixed::run(&options),
         Chore::Kill(options) => proofs::kill(&options, false),

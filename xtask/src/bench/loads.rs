@@ -39,6 +39,8 @@ pub struct Load {
     pub partition: Option<u32>,
 }
 
+/// Records kept by the floor take a little more than their values.
+const KEEP_PERCENT: u64 = 125;
 const QUICK_DIVISOR: u64 = 10;
 /// A load at a rate is as long as it has records.
 const QUICK_RATE_DIVISOR: u64 = 5;
@@ -91,6 +93,16 @@ impl Load {
         add("partitions", self.partitions.map(u64::from));
         add("partition", self.partition.map(u64::from));
         arguments
+    }
+
+    /// Memory for the records that it reads, MiB; zero when it reads none.
+    pub fn keep_mib(&self) -> u64 {
+        // A batch of one small record is more header than value.
+        let bytes = (self.bytes() * KEEP_PERCENT / 100).max(16 << 20);
+        match self.kind {
+            Kind::Produce => 0,
+            Kind::Consume | Kind::Latency => (bytes >> 20) + 1,
+        }
     }
 
     /// Bytes of values in it.

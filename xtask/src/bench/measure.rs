@@ -103,7 +103,8 @@ pub fn drive(system: &System, server: &Broker, topic: &str, load: &Load) -> Resu
     Ok(result)
 }
 
-fn ours(system: &System, server: &Broker, topic: &str, load: &Load) -> Command {
+/// The load generator that speaks the system's protocol, ready to run.
+pub fn ours(system: &System, server: &Broker, topic: &str, load: &Load) -> Command {
     let mut command = match system.protocol() {
         None => process::command(levada_binary()),
         Some(_) => process::command(binary("levada-peers")),
@@ -115,6 +116,14 @@ fn ours(system: &System, server: &Broker, topic: &str, load: &Load) -> Command {
     command.args(load.arguments());
     command.args(["--topic", topic, "--broker", &server.address]);
     command
+}
+
+/// User and system time of a server and its children since they started, seconds.
+///
+/// # Errors
+/// When the process table cannot be read.
+pub fn cpu_s(server: &Broker) -> Result<f64> {
+    Ok(used(&tree(server.pid())?)?.cpu_s)
 }
 
 /// What a process and its children have used since they started.

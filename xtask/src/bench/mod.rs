@@ -7,11 +7,11 @@
 mod clients;
 pub mod cold;
 pub mod figures;
-mod loads;
-mod measure;
+pub mod loads;
+pub mod measure;
 mod page;
 pub mod plot;
-mod rows;
+pub mod rows;
 mod start;
 pub mod systems;
 
@@ -27,7 +27,7 @@ use crate::process;
 use crate::report::Tally;
 use crate::toolchain;
 use figures::Results;
-use loads::{Driver, FIRST, Kind, Load, WARM_UP};
+use loads::{Driver, FIRST, Load, WARM_UP};
 use measure::{drive, idle_mib};
 use rows::{ROWS, Row};
 use systems::{Role, SYSTEMS, System, binary, build};
@@ -90,9 +90,6 @@ impl Options {
         command
     }
 }
-
-/// Records kept by the floor take a little more than their values.
-const KEEP_PERCENT: u64 = 125;
 
 /// Runs every row on every system, round after round, and writes the page.
 ///
@@ -267,7 +264,11 @@ impl Turn<'_> {
         // What another system left in the page cache is not written while this one is measured.
         process::command("sync").status()?;
         let keep_mib = match self.system.is_fresh_for_each_row() {
-            true => rows.iter().map(|row| self.keep_mib(row)).max().unwrap_or(0),
+            true => rows
+                .iter()
+                .filter_map(|row| Some(row.load?.keep_mib()))
+                .max()
+                .unwrap_or(0),
             false => 0,
         };
         let started = Instant::now();
@@ -333,15 +334,6 @@ impl Turn<'_> {
         let shortened = |load: &Load| load.shortened(self.quick, self.system.divisor);
         cold::run(self.system, row, shortened, self.folder, results)
             .with_context(|| format!("row {}", row.key))
-    }
-
-    /// Memory for the records that a row reads.
-    fn keep_mib(&self, row: &Row) -> u64 {
-        let is_read = row.load.is_some_and(|load| load.kind != Kind::Produce);
-        let bytes = row.load.map_or(0, |load| load.bytes());
-        // A batch of one small record is more header than value.
-        let bytes = (bytes * KEEP_PERCENT / 100).max(16 << 20);
-        if is_read { (bytes >> 20) + 1 } else { 0 }
     }
 }
 
