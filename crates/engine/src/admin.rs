@@ -97,6 +97,20 @@ impl Engine {
         sequencer.read(|state| find(state, topic).ok().map(info))
     }
 
+    /// Looks at what a topic has for a setting, without a copy; `None`: no such topic, or it has not
+    /// set it. Others wait for `look`.
+    pub fn topic_setting<R>(
+        &self,
+        topic: &str,
+        setting: &str,
+        look: impl FnOnce(Option<&str>) -> R,
+    ) -> R {
+        self.inner.sequencer.read(|state| {
+            let topic = state.topic_named(topic);
+            look(topic.and_then(|topic| topic.overrides.get(setting).map(String::as_str)))
+        })
+    }
+
     /// Creates a topic; it can be written to when this returns.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{Caller, PolicyCache};
 use crate::errors::{Result, SqsError, no_resource};
 use crate::limits::DELETED_NAMES_MAX;
 use crate::metrics::SqsMetrics;
@@ -38,6 +39,7 @@ pub struct Shared {
     /// would lose one.
     pub changing: tokio::sync::Mutex<()>,
     pub deleted: DeletedNames,
+    pub policies: PolicyCache,
 }
 
 /// Names of queues that were deleted lately, where the setting asks for it. Lost by a restart.
@@ -76,8 +78,8 @@ pub struct Call {
     pub(crate) host: String,
     /// The queue that the request's path names.
     pub(crate) path_queue: Option<String>,
-    /// The key id that signed, where keys are configured.
-    pub(crate) sender: Option<String>,
+    /// Who asks, where keys are configured.
+    pub(crate) caller: Caller,
 }
 
 impl Call {
@@ -93,8 +95,10 @@ impl Call {
         &self.shared.settings.region
     }
 
+    /// The key id that signed.
     pub fn sender(&self) -> Option<&str> {
-        self.sender.as_deref()
+        let who = self.caller.who.as_deref();
+        who.map(|who| who.key_id.as_str())
     }
 
     /// Cancelled when the service drains: whoever waits for long has to answer now.

@@ -98,6 +98,7 @@ codes! {
     IncompleteSignature = CORAL "IncompleteSignatureException", "IncompleteSignature", 400;
     UnknownKey = CORAL "UnrecognizedClientException", "InvalidClientTokenId", 403;
     WrongSignature = CORAL "InvalidSignatureException", "SignatureDoesNotMatch", 403;
+    AccessDenied = CORAL "AccessDeniedException", "AccessDenied", 403;
     Expired = CORAL "RequestExpiredException", "RequestExpired", 400;
     /// Try again: storage is not there right now.
     Unavailable = CORAL "ServiceUnavailableException", "ServiceUnavailable", 503;

@@ -13,7 +13,7 @@ use levada_env::Env;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::actions::Action;
-use crate::auth::{Signed, verify};
+use crate::auth::{Caller, Identity, Signed, authorize, verify};
 use crate::call::{Call, Shared};
 use crate::errors::{Code, Result, SqsError};
 use crate::limits::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
@@ -30,17 +30,17 @@ const REQUEST_ID: &str = "x-amzn-requestid";
 /// Tells JSON clients the code that the query protocol has: old programs compare with it.
 const QUERY_ERROR: &str = "x-amzn-query-error";
 
-/// Answers one request.
+/// Answers one request, that came from one address to another.
 pub async fn answer(
     shared: &Arc<Shared>,
-    local: SocketAddr,
+    addresses: (SocketAddr, SocketAddr),
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let protocol = protocol_of(&head.headers);
     let request_id = request_id(&shared.env);
     let mut action = None;
-    let result = work(shared, local, &head, body, &request_id, &mut action).await;
+    let result = work(shared, addresses, &head, body, &request_id, &mut action).await;
     match action {
         Some(action) => shared.metrics.answered(action, result.is_err()),
         None => shared.metrics.refused(),
@@ -109,7 +109,7 @@ fn request_id(env: &Env) -> String {
 /// The answer's body; `known` tells the caller which action it was, once that is known.
 async fn work(
     shared: &Arc<Shared>,
-    local: SocketAddr,
+    (peer, local): (SocketAddr, SocketAddr),
     head: &Parts,
     body: Incoming,
     request_id: &str,
@@ -121,17 +121,21 @@ async fn work(
     }
     let protocol = protocol_of(&head.headers);
     let (body, permit) = read_body(shared, body).await?;
-    let sender = authenticate(shared, head, &body)?;
+    let caller = Caller {
+        who: authenticate(shared, head, &body)?,
+        from: peer.ip(),
+    };
     let call = Call {
         shared: Arc::clone(shared),
         host: host(&head.headers, local),
         path_queue: names::in_path(head.uri.path()).map(str::to_owned),
-        sender,
+        caller,
     };
     let (action, work) = {
         let (action, value) = decode(protocol, head, &body)?;
-        *known = Some(action);
         let fields = Fields::new(&value, protocol, &body);
+        authorize(&call, action, fields)?;
+        *known = Some(action);
         (action, action.begin(&call, fields, protocol, request_id)?)
     };
     drop(body);
@@ -184,7 +188,8 @@ async fn read_body(shared: &Shared, body: Incoming) -> Result<(Bytes, OwnedSemap
     }
 }
 
-fn authenticate(shared: &Shared, head: &Parts, body: &Bytes) -> Result<Option<String>> {
+/// Who signed; `None`: nobody did, or nobody is asked to.
+fn authenticate(shared: &Shared, head: &Parts, body: &Bytes) -> Result<Option<Arc<Identity>>> {
     let keys = &shared.settings.access_keys;
     if keys.is_empty() {
         return Ok(None);
@@ -196,7 +201,7 @@ fn authenticate(shared: &Shared, head: &Parts, body: &Bytes) -> Result<Option<St
         headers: &head.headers,
         body,
     };
-    verify(keys, request, shared.env.now_ms()).map(Some)
+    verify(keys, request, shared.env.now_ms())
 }
 
 /// The action and its fields.

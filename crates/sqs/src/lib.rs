@@ -1,7 +1,8 @@
 //! Floor 5: the SQS front end over [`Engine`](levada_engine::Engine).
 //!
 //! A request's way: `listener` accepts (hyper reads HTTP) -> `http` finds the protocol, reads the
-//! body within a budget, verifies the signature (`auth`) -> `protocol` decodes JSON or a form into
+//! body within a budget, verifies the signature, and once the action is known asks the queue's policy
+//! (`auth`) -> `protocol` decodes JSON or a form into
 //! one tree -> one file an action in `actions` reads its fields, calls the engine's queues, and
 //! writes its answer through `protocol`'s writer -> `errors` has each refusal's name in both.
 //!

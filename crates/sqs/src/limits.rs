@@ -55,6 +55,10 @@ pub const TAG_VALUE_MAX: usize = 256;
 pub const POLICY_BYTES_MAX: usize = 8192;
 /// Actions that one permission names.
 pub const PERMISSION_ACTIONS_MAX: usize = 7;
+/// Bytes of policies that are held ready to judge by, about.
+pub const POLICY_CACHE_BYTES_MAX: usize = 16 << 20;
+/// Letters of a user name.
+pub const USER_NAME_MAX: usize = 64;
 /// Statements of a policy.
 pub const POLICY_STATEMENTS_MAX: usize = 20;
 /// Names of deleted queues that are remembered, where the setting asks for it.
@@ -76,4 +80,5 @@ const _: () = assert!(RECEIVE_BYTES_MAX >= MESSAGE_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > MESSAGE_BYTES_MAX);
 const _: () = assert!(SMALL_BODY_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(RETENTION_SECONDS_DEFAULT <= RETENTION_SECONDS_MAX);
+const _: () = assert!(POLICY_CACHE_BYTES_MAX > 64 * POLICY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= u32::MAX as usize);

@@ -13,6 +13,7 @@ use levada_env::Env;
 use levada_net::{Connection, Drain, Listener};
 use tokio::sync::Semaphore;
 
+use crate::auth::PolicyCache;
 use crate::call::{DeletedNames, Shared};
 use crate::http;
 use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
@@ -40,6 +41,7 @@ impl SqsListener {
             responses: Arc::default(),
             changing: tokio::sync::Mutex::default(),
             deleted: DeletedNames::default(),
+            policies: PolicyCache::default(),
             env: env.clone(),
             engine,
             settings,
@@ -84,7 +86,7 @@ async fn serve(shared: Arc<Shared>, connection: Connection) {
     let head_timeout = shared.settings.head_timeout;
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(http::answer(&shared, local, request).await) }
+        async move { Ok::<_, Infallible>(http::answer(&shared, (peer, local), request).await) }
     });
     let http = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use levada_engine::queue::QueueInfo;
 use levada_engine::topic_config::definition;
 
+use crate::auth::Policy;
 use crate::documents::{Documents, SETTING};
 use crate::errors::{Code, Result, SqsError};
 use crate::limits::{
@@ -224,16 +225,12 @@ impl View {
         let documents = &mut self.documents;
         match name {
             "Policy" => {
-                let is_object = |text: &String| {
-                    text.len() <= POLICY_BYTES_MAX
-                        && serde_json::from_str::<serde_json::Value>(text)
-                            .is_ok_and(|policy| policy.is_object())
-                };
-                if given.as_ref().is_some_and(|text| !is_object(text)) {
-                    return Err(invalid(
-                        name,
-                        "It must be a JSON object of at most 8192 bytes.",
-                    ));
+                if value.len() > POLICY_BYTES_MAX {
+                    return Err(invalid(name, "A policy has at most 8192 bytes."));
+                }
+                if given.is_some() {
+                    let why = |error| invalid(name, &format!("Policy cannot be used: {error}."));
+                    Policy::parse(value).map_err(why)?;
                 }
                 documents.policy = given;
             }
@@ -452,6 +449,11 @@ mod tests {
             ("VisibilityTimeout", "", Code::InvalidAttributeValue),
             ("MaximumMessageSize", "1023", Code::InvalidAttributeValue),
             ("Policy", "[]", Code::InvalidAttributeValue),
+            (
+                "Policy",
+                "{\"Statement\":[{}]}",
+                Code::InvalidAttributeValue,
+            ),
             ("SqsManagedSseEnabled", "yes", Code::InvalidAttributeValue),
         ] {
             let refusal = set(&mut View::new(false), name, value).unwrap_err();

@@ -141,6 +141,14 @@ impl Engine {
         Some(task.moved)
     }
 
+    /// The queue that a task moves messages out of.
+    pub fn move_source(&self, handle: &str) -> Option<String> {
+        let tasks = self.inner.queues.moves.tasks.lock();
+        let mut tasks = tasks.iter().map(|task| task.lock());
+        let task = tasks.find(|task| task.handle == handle)?;
+        Some(task.source.clone())
+    }
+
     /// Tasks of a queue, the newest first.
     pub fn moves(&self, source: &str, max: usize) -> Vec<MoveTask> {
         let tasks = self.inner.queues.moves.tasks.lock();

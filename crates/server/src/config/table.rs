@@ -191,8 +191,8 @@ settings! {
     sqs: SqsSection {
         /// Where SQS clients connect. Port 0 lets the system choose.
         listen: Listen = "127.0.0.1:9324", flag "sqs";
-        /// A file of access keys, an id and its secret on each line. Empty: requests need no
-        /// signature.
+        /// A file of access keys: an id, its secret, and perhaps a user name and a role (admin or
+        /// policy) on each line. Empty: requests need no signature.
         access_keys_file: Maybe<FilePath> = "";
         /// The region in the ARNs of queues.
         region: Region = "us-east-1";

@@ -1,5 +1,4 @@
-//! SQS: AddPermission. Adds a statement to the queue's policy, which is kept and shown; requests
-//! are not judged by it.
+//! SQS: AddPermission. Adds a statement to the queue's policy.
 
 use serde_json::{Value, json};
 

@@ -1,11 +1,14 @@
 //! Signature Version 4, verified (AWS: "Create a signed AWS API request").
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::AccessKeys;
+use super::time::{civil_seconds, digits};
+use super::{AccessKeys, Identity};
 use crate::errors::{Code, Result, SqsError};
 use crate::limits::{CLOCK_SKEW_SECONDS_MAX, PRESIGNED_SECONDS_MAX, SIGNED_HEADERS_MAX};
 use crate::message::hex;
@@ -44,15 +47,22 @@ struct Claim {
     expires_seconds: Option<i64>,
 }
 
-/// Who signed a request; `now_ms` is the time here.
+/// Who signed a request; `None`: it says nothing about that. `now_ms` is the time here.
 ///
 /// # Errors
-/// MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId, SignatureDoesNotMatch,
+/// IncompleteSignature, InvalidClientTokenId, SignatureDoesNotMatch,
 /// RequestExpired.
-pub fn verify(keys: &AccessKeys, request: Signed<'_>, now_ms: i64) -> Result<String> {
+pub fn verify(
+    keys: &AccessKeys,
+    request: Signed<'_>,
+    now_ms: i64,
+) -> Result<Option<Arc<Identity>>> {
     let claim = match request.headers.get("authorization") {
         Some(value) => from_header(value.to_str().unwrap_or_default(), request.headers)?,
-        None => from_query(request.query)?,
+        None => match from_query(request.query)? {
+            Some(claim) => claim,
+            None => return Ok(None),
+        },
     };
     if claim.scope[2] != SERVICE || claim.scope[3] != TERMINATOR {
         let message = format!("Credential should be scoped to correct service: '{SERVICE}'.");
@@ -60,7 +70,7 @@ pub fn verify(keys: &AccessKeys, request: Signed<'_>, now_ms: i64) -> Result<Str
     }
     check_headers(&claim, request.headers)?;
     check_time(&claim, now_ms / 1000)?;
-    let Some(secret) = keys.secret(&claim.key_id) else {
+    let Some((secret, identity)) = keys.find(&claim.key_id) else {
         let message = "The security token included in the request is invalid.";
         return Err(SqsError::new(Code::UnknownKey, message));
     };
@@ -74,7 +84,7 @@ pub fn verify(keys: &AccessKeys, request: Signed<'_>, now_ms: i64) -> Result<Str
                        provided. Check your AWS Secret Access Key and signing method.";
         return Err(SqsError::new(Code::WrongSignature, message));
     }
-    Ok(claim.key_id)
+    Ok(Some(Arc::clone(identity)))
 }
 
 fn incomplete(what: &str) -> SqsError {
@@ -104,7 +114,7 @@ fn from_header(value: &str, headers: &HeaderMap) -> Result<Claim> {
     )
 }
 
-fn from_query(query: &str) -> Result<Claim> {
+fn from_query(query: &str) -> Result<Option<Claim>> {
     let pairs = decoded_pairs(query);
     let part = |name: &str| {
         let found = pairs.iter().find(|(known, _)| known == name.as_bytes());
@@ -113,10 +123,7 @@ fn from_query(query: &str) -> Result<Claim> {
     match part("X-Amz-Algorithm") {
         Some(ALGORITHM) => {}
         Some(_) => return Err(incomplete("X-Amz-Algorithm must be AWS4-HMAC-SHA256")),
-        None => {
-            let message = "Request is missing Authentication Token";
-            return Err(SqsError::new(Code::MissingToken, message));
-        }
+        None => return Ok(None),
     }
     let expires = part("X-Amz-Expires").and_then(|seconds| seconds.parse().ok());
     let expires = expires.filter(|seconds| (0..=PRESIGNED_SECONDS_MAX).contains(seconds));
@@ -130,6 +137,7 @@ fn from_query(query: &str) -> Result<Claim> {
         part("X-Amz-Date"),
         Some(expires),
     )
+    .map(Some)
 }
 
 fn claim(
@@ -218,25 +226,14 @@ fn check_time(claim: &Claim, now: i64) -> Result<()> {
 fn seconds_of(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let is_shaped = bytes.len() == 16 && bytes[8] == b'T' && bytes[15] == b'Z';
-    let part = |from: usize, to: usize| -> Option<i64> {
-        let digits = text.get(from..to)?;
-        let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
-        are_digits.then(|| digits.parse().ok())?
-    };
-    let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
-    let (hour, minute, second) = (part(9, 11)?, part(11, 13)?, part(13, 15)?);
-    let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !is_shaped || !is_date || hour > 23 || minute > 59 || second > 60 {
+    if !is_shaped {
         return None;
     }
-    // Days from the civil calendar, with years that begin in March.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+    let part = |from: usize, to: usize| digits(text, from, to);
+    civil_seconds(
+        [part(0, 4)?, part(4, 6)?, part(6, 8)?],
+        [part(9, 11)?, part(11, 13)?, part(13, 15)?],
+    )
 }
 
 /// Names and values of a query, percent-decoded; a plus is a plus here.
@@ -439,7 +436,8 @@ mod tests {
             headers: &map,
             body: b"{}",
         };
-        verify(&keys(), request, now * 1000)
+        let who = verify(&keys(), request, now * 1000)?;
+        Ok(who.map_or_else(String::new, |who| who.key_id.clone()))
     }
 
     #[test]
@@ -476,7 +474,7 @@ mod tests {
             Code::IncompleteSignature
         );
         let none = |map: &mut HeaderMap| drop(map.remove("authorization"));
-        assert_eq!(code(now, &none), Code::MissingToken);
+        assert_eq!(verified(now, none), Ok(String::new()));
     }
 
     #[test]
@@ -499,7 +497,7 @@ mod tests {
         let query = format!("{unsigned}&X-Amz-Signature={signature}");
         let now = seconds_of(TIME).unwrap();
         let at = |seconds: i64| verify(&keys(), request(&query), (now + seconds) * 1000);
-        assert_eq!(at(60), Ok(KEY.to_owned()));
+        assert_eq!(at(60).unwrap().unwrap().key_id, KEY);
         assert_eq!(at(61).unwrap_err().code, Code::Expired);
         let other = query.replace("ListQueues", "PurgeQueue");
         let refusal = verify(&keys(), request(&other), now * 1000).unwrap_err();

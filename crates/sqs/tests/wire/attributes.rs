@@ -32,7 +32,7 @@ async fn attributes_are_kept_and_compared() {
         assert_eq!(shown[name], value, "{name}");
     }
     assert!(!shown.contains_key("FifoQueue") && !shown.contains_key("RedrivePolicy"));
-    let set = json!({"QueueUrl": url, "Attributes": {"VisibilityTimeout": "7", "Policy": "{}"}});
+    let set = json!({"QueueUrl": url, "Attributes": {"VisibilityTimeout": "7", "Policy": "{\"Statement\":[]}"}});
     server.ok("SetQueueAttributes", set).await;
     assert_eq!(
         server.attribute(&url, "VisibilityTimeout").await.as_deref(),
@@ -40,7 +40,7 @@ async fn attributes_are_kept_and_compared() {
     );
     assert_eq!(
         server.attribute(&url, "Policy").await.as_deref(),
-        Some("{}")
+        Some("{\"Statement\":[]}")
     );
     let unknown = json!({"QueueUrl": url, "AttributeNames": ["Colour"]});
     assert_eq!(

@@ -6,5 +6,6 @@ mod dead_letters;
 mod fifo;
 mod hostile;
 mod messages;
+mod policies;
 mod signed;
 mod support;

@@ -10,12 +10,21 @@ use crate::support::{Answer, Server};
 const KEY: &str = "AKIDEXAMPLE";
 const SECRET: &str = "secret";
 
-async fn server() -> Server {
+/// A listener that knows these keys.
+pub async fn server_with(keys: &str) -> Server {
     let settings = SqsSettings {
-        access_keys: AccessKeys::parse(&format!("{KEY} {SECRET}")).unwrap(),
+        access_keys: AccessKeys::parse(keys).unwrap(),
         ..SqsSettings::default()
     };
     Server::start_with(settings).await
+}
+
+async fn server() -> Server {
+    server_with(&format!("{KEY} {SECRET}")).await
+}
+
+async fn signed(server: &Server, secret: &str, action: &str, body: &str) -> Answer {
+    signed_by(server, (KEY, secret), action, body).await
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -43,7 +52,13 @@ fn stamp(now_ms: i64) -> String {
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
-async fn signed(server: &Server, secret: &str, action: &str, body: &str) -> Answer {
+/// A request that the key of this id and secret signs.
+pub async fn signed_by(
+    server: &Server,
+    (key_id, secret): (&str, &str),
+    action: &str,
+    body: &str,
+) -> Answer {
     let time = stamp(server.env.now_ms());
     let scope = format!("{}/eu-west-1/sqs/aws4_request", &time[..8]);
     let names = "host;x-amz-date;x-amz-target";
@@ -66,7 +81,7 @@ async fn signed(server: &Server, secret: &str, action: &str, body: &str) -> Answ
     let signature = hex(&mac(&key, &text));
     let head = format!(
         "POST / HTTP/1.1\r\nX-Amz-Target: AmazonSQS.{action}\r\nX-Amz-Date: {time}\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, \
+         Authorization: AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders={names}, \
          Signature={signature}"
     );
     server.request(&head, body).await
