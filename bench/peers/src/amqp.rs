@@ -7,7 +7,7 @@
 //!
 //! Format: AMQP 0-9-1, with RabbitMQ's `confirm` class and queue types.
 
-mod codec;
+pub mod codec;
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ const PROTOCOL_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 const DURABLE: u8 = 1 << 1;
 /// A record that no queue takes comes back instead of being confirmed.
 const MANDATORY: u8 = 1;
-const MULTIPLE: u8 = 1;
+pub const MULTIPLE: u8 = 1;
 /// Records that the server hands out before it waits for acknowledgements, which go out whenever
 /// half of them have come.
 const PREFETCH: u16 = 1024;
@@ -131,20 +131,7 @@ impl Driver for Amqp {
 
     /// A queue hands out what lies in it and what comes; `from_start` says nothing new.
     fn start_reading(&mut self, wire: &mut Wire, topic: &str, _: bool) -> Result<()> {
-        declare(wire, topic)?;
-        call(wire, CHANNEL, BASIC_QOS, |fields| {
-            fields.extend(0u32.to_be_bytes());
-            fields.extend(PREFETCH.to_be_bytes());
-            fields.push(0);
-        })?;
-        call(wire, CHANNEL, BASIC_CONSUME, |fields| {
-            fields.extend(0u16.to_be_bytes());
-            short(fields, topic);
-            short(fields, "levada");
-            fields.push(0);
-            long(fields, b"");
-        })
-        .map(drop)
+        self.start_consuming(wire, topic, PREFETCH)
     }
 
     fn ask(&mut self, wire: &mut Wire) {
@@ -170,6 +157,29 @@ impl Driver for Amqp {
 
     fn follows(last: Place, next: Place) -> bool {
         next == last + 1
+    }
+}
+
+impl Amqp {
+    /// Lets the server push up to `prefetch` records before they are acknowledged.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn start_consuming(&mut self, wire: &mut Wire, topic: &str, prefetch: u16) -> Result<()> {
+        declare(wire, topic)?;
+        call(wire, CHANNEL, BASIC_QOS, |fields| {
+            fields.extend(0u32.to_be_bytes());
+            fields.extend(prefetch.to_be_bytes());
+            fields.push(0);
+        })?;
+        call(wire, CHANNEL, BASIC_CONSUME, |fields| {
+            fields.extend(0u16.to_be_bytes());
+            short(fields, topic);
+            short(fields, "levada");
+            fields.push(0);
+            long(fields, b"");
+        })
+        .map(drop)
     }
 }
 
@@ -223,7 +233,7 @@ fn declare(wire: &mut Wire, topic: &str) -> Result<u64> {
 
 /// The first delivery in `bytes`: how many of them it takes, its tag, its value (in `joined` if it
 /// came in several frames); None when it has not come whole.
-fn delivery<'a>(
+pub fn delivery<'a>(
     bytes: &'a [u8],
     joined: &'a mut Vec<u8>,
 ) -> Result<Option<(usize, u64, &'a [u8])>> {

@@ -13,12 +13,13 @@ mod driver;
 mod fields;
 mod load;
 mod nats;
+mod queue;
 mod rabbit;
 mod redis;
 mod wire;
 
 use anyhow::{Result, bail};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use levada_load::{Asked, Figures};
 
 #[derive(Parser)]
@@ -27,24 +28,24 @@ use levada_load::{Asked, Figures};
     about = "The load of `levada bench` for other protocols"
 )]
 struct Arguments {
-    #[arg(value_enum)]
+    #[command(subcommand)]
     system: System,
-    #[command(flatten)]
-    load: LoadArgs,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Subcommand)]
 enum System {
     /// NATS JetStream: a stream in files for each topic
-    Nats,
+    Nats(LoadArgs),
     /// Redis: a stream for each topic
-    Redis,
+    Redis(LoadArgs),
     /// RabbitMQ: a stream for each topic, over the stream protocol
-    Rabbit,
+    Rabbit(LoadArgs),
     /// RabbitMQ: a quorum queue for each topic, over AMQP 0-9-1
-    Amqp,
+    Amqp(LoadArgs),
     /// Apache BookKeeper: a ledger for each topic on one bookie
-    Bookkeeper,
+    Bookkeeper(LoadArgs),
+    /// Messages of a queue: sent, received, acknowledged
+    Queue(queue::Args),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,13 +95,13 @@ impl LoadArgs {
 }
 
 fn main() -> Result<()> {
-    let Arguments { system, load } = Arguments::parse();
-    match system {
-        System::Nats => run::<nats::Nats>(&load),
-        System::Redis => run::<redis::Redis>(&load),
-        System::Rabbit => run::<rabbit::Rabbit>(&load),
-        System::Bookkeeper => run::<bookkeeper::BookKeeper>(&load),
-        System::Amqp => run::<amqp::Amqp>(&load),
+    match Arguments::parse().system {
+        System::Nats(load) => run::<nats::Nats>(&load),
+        System::Redis(load) => run::<redis::Redis>(&load),
+        System::Rabbit(load) => run::<rabbit::Rabbit>(&load),
+        System::Bookkeeper(load) => run::<bookkeeper::BookKeeper>(&load),
+        System::Amqp(load) => run::<amqp::Amqp>(&load),
+        System::Queue(load) => queue::run(&load),
     }
 }
 

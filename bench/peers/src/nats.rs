@@ -32,7 +32,7 @@ pub struct Nats {
 
 /// What the server sends.
 #[derive(Debug, PartialEq, Eq)]
-enum Said<'a> {
+pub enum Said<'a> {
     Message {
         subscription: &'a [u8],
         reply: Option<&'a [u8]>,
@@ -166,8 +166,13 @@ impl Driver for Nats {
 }
 
 impl Nats {
+    /// Where answers to this connection go.
+    pub fn inbox(&self) -> &str {
+        &self.inbox
+    }
+
     /// One request of the API and its answer.
-    fn request(&self, wire: &mut Wire, subject: &str, body: &str) -> Result<Vec<u8>> {
+    pub fn request(&self, wire: &mut Wire, subject: &str, body: &str) -> Result<Vec<u8>> {
         wire.queue(&publish(
             subject,
             &format!("{}.api", self.inbox),
@@ -193,7 +198,7 @@ impl Nats {
     }
 }
 
-fn publish(subject: &str, reply: &str, payload: &[u8]) -> Vec<u8> {
+pub fn publish(subject: &str, reply: &str, payload: &[u8]) -> Vec<u8> {
     let mut bytes = format!("PUB {subject} {reply} {}\r\n", payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
     bytes.extend_from_slice(b"\r\n");
@@ -202,7 +207,7 @@ fn publish(subject: &str, reply: &str, payload: &[u8]) -> Vec<u8> {
 
 /// What the server says first in `bytes`, and how many of them it takes; None when it has not come
 /// whole.
-fn said(bytes: &[u8]) -> Result<Option<(usize, Said<'_>)>> {
+pub fn said(bytes: &[u8]) -> Result<Option<(usize, Said<'_>)>> {
     let Some((taken, line)) = line(bytes)? else {
         return Ok(None);
     };
@@ -247,7 +252,7 @@ fn sequence(reply: &[u8]) -> Result<Place> {
 }
 
 /// What stands behind `name`, up to the next mark of JSON.
-fn after<'a>(json: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn after<'a>(json: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let at = json.windows(name.len()).position(|part| part == name)?;
     let rest = &json[at + name.len()..];
     let end = rest.iter().position(|byte| b",}\"".contains(byte))?;

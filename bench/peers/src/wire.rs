@@ -111,21 +111,26 @@ impl Wire {
         self.consumed += bytes;
     }
 
+    /// What this connection waits for: bytes, and room if something is to be written.
+    pub fn poll(&self) -> PollFd<'_> {
+        let mut flags = PollFlags::IN;
+        if !self.unsent.is_empty() {
+            flags |= PollFlags::OUT;
+        }
+        PollFd::new(&self.stream, flags)
+    }
+
     /// Waits until something can be read (or written, if something waits for that), for at most
     /// `wait`.
     ///
     /// # Errors
     /// When the system cannot wait.
     pub fn wait(&self, wait: Duration) -> Result<()> {
-        let mut flags = PollFlags::IN;
-        if !self.unsent.is_empty() {
-            flags |= PollFlags::OUT;
-        }
         let timeout = Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: wait.subsec_nanos().into(),
         };
-        match poll(&mut [PollFd::new(&self.stream, flags)], Some(&timeout)) {
+        match poll(&mut [self.poll()], Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(std::io::Error::from(error).into()),
         }
