@@ -13,8 +13,11 @@ use super::{Found, Message, MessageId, QueueError};
 use crate::engine::Inner;
 use crate::{ReadError, ReadPartition, ReadRequest, TopicRef};
 
-/// What one read of the log gives, about: enough for ten messages of common sizes.
+/// What one read of the log gives when a queue looks ahead, about.
 const READ_BYTES: usize = 256 * 1024;
+/// What the first read for chosen messages gives, about: ten of common sizes. Each further one gives
+/// twice as much.
+const CHOSEN_READ_BYTES: usize = 16 * 1024;
 /// What the records of one compressed batch may take when it is opened.
 const OPENED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
@@ -71,15 +74,31 @@ impl Inner {
         number: i32,
         from: Offset,
     ) -> Result<Stretch, ReadError> {
+        let mut stretch = self
+            .read_stretch((found, number), from, READ_BYTES, None)
+            .await?;
+        stretch.records.retain(|placed| placed.offset >= from);
+        Ok(stretch)
+    }
+
+    /// One read of about so many bytes, as [`Inner::records_from`]; opens only batches with some of
+    /// the `chosen` offsets, which ascend, and gives only those.
+    async fn read_stretch(
+        &self,
+        (found, number): (&Found, i32),
+        from: Offset,
+        bytes_max: usize,
+        chosen: Option<&[Offset]>,
+    ) -> Result<Stretch, ReadError> {
         let request = |offset| ReadRequest {
             max_wait: Duration::ZERO,
             min_bytes: 0,
-            max_bytes: READ_BYTES,
+            max_bytes: bytes_max,
             partitions: vec![ReadPartition {
                 topic: TopicRef::Id(found.topic),
                 partition: number,
                 offset,
-                max_bytes: READ_BYTES,
+                max_bytes: bytes_max,
                 leader_epoch: -1,
             }],
         };
@@ -96,13 +115,13 @@ impl Inner {
             // Two pieces a batch: its header as readers see it, and the rest.
             Ok(pieces) => {
                 for batch in pieces.chunks_exact(2) {
-                    self.open_into(&batch[0], &batch[1], &mut stretch).await?;
+                    self.open_into(&batch[0], &batch[1], chosen, &mut stretch)
+                        .await?;
                 }
             }
             Err(ReadError::Corrupt(_)) => stretch = self.salvage(found, number, at).await?,
             Err(error) => return Err(error),
         }
-        stretch.records.retain(|placed| placed.offset >= from);
         if !stretch.damaged.is_empty() {
             self.step_over(found, number, &stretch.damaged);
         }
@@ -123,13 +142,23 @@ impl Inner {
         &self,
         header: &Bytes,
         body: &Bytes,
+        chosen: Option<&[Offset]>,
         stretch: &mut Stretch,
     ) -> Result<(), ReadError> {
         let header =
             BatchHeader::parse(header).map_err(|error| ReadError::Corrupt(error.to_string()))?;
         let before = stretch.records.len();
         let end = Offset(header.base_offset).plus(u64::from(header.offset_count()));
-        if let Err(error) = self.open_batch(&header, body, &mut stretch.records).await {
+        let chosen = chosen.map(|all| {
+            let from = all.partition_point(|one| one.0 < header.base_offset);
+            all[from..]
+                .split_at(all[from..].partition_point(|one| *one < end))
+                .0
+        });
+        let records = &mut stretch.records;
+        if !chosen.is_some_and(<[_]>::is_empty)
+            && let Err(error) = self.open_batch(&header, body, chosen, records).await
+        {
             tracing::debug!(%error, topic_offset = header.base_offset, "a batch does not open");
             stretch.records.truncate(before);
             stretch.damaged.push(header.base_offset..end.0);
@@ -142,6 +171,7 @@ impl Inner {
         &self,
         header: &BatchHeader,
         body: &Bytes,
+        chosen: Option<&[Offset]>,
         out: &mut Vec<Placed>,
     ) -> Result<(), ReadError> {
         let corrupt = |error: &dyn std::fmt::Display| ReadError::Corrupt(error.to_string());
@@ -161,11 +191,15 @@ impl Inner {
         for record in Records::new(header, opened).iter() {
             let record = record.map_err(|error| corrupt(&error))?;
             let delta = i64::from(record.offset_delta);
+            let offset = Offset(header.base_offset.saturating_add(delta));
+            if chosen.is_some_and(|chosen| chosen.binary_search(&offset).is_err()) {
+                continue;
+            }
             let time = header
                 .base_timestamp
                 .saturating_add(record.timestamp_delta_ms);
             out.push(Placed {
-                offset: Offset(header.base_offset.saturating_add(delta)),
+                offset,
                 timestamp_ms: match header.has_log_append_time() {
                     true => header.max_timestamp,
                     false => time,
@@ -184,8 +218,11 @@ impl Inner {
         offsets: &[Offset],
     ) -> Result<Vec<Slot>, QueueError> {
         let mut slots = Vec::with_capacity(offsets.len());
+        let mut bytes_max = CHOSEN_READ_BYTES;
         while let Some(from) = offsets.get(slots.len()).copied() {
-            let stretch = match self.records_from(found, number, from).await {
+            let rest = offsets.get(slots.len()..);
+            let read = self.read_stretch((found, number), from, bytes_max, rest);
+            let stretch = match read.await {
                 Err(ReadError::OffsetOutOfRange { .. }) => Stretch::default(),
                 read => read?,
             };
@@ -196,6 +233,7 @@ impl Inner {
             }
             let mut records = stretch.records.into_iter().peekable();
             while let Some(next) = offsets.get(slots.len()).filter(|at| **at < stretch.end) {
+                // A salvaged stretch has others too.
                 while records.next_if(|placed| placed.offset < *next).is_some() {}
                 let is_damaged = || stretch.damaged.iter().any(|range| range.contains(&next.0));
                 slots.push(match records.next_if(|placed| placed.offset == *next) {
@@ -204,6 +242,7 @@ impl Inner {
                     None => Slot::Gone,
                 });
             }
+            bytes_max = (2 * bytes_max).min(READ_BYTES);
         }
         Ok(slots)
     }

@@ -59,7 +59,7 @@ impl Inner {
         let mut overlay = Overlay::default();
         for stored in sound {
             let [header, body] = overlay.pieces(&stored)?;
-            self.open_into(&header, &body, &mut stretch).await?;
+            self.open_into(&header, &body, None, &mut stretch).await?;
         }
         Ok(stretch)
     }
