@@ -16,6 +16,7 @@ mod mutants;
 mod process;
 mod profile;
 mod proofs;
+mod queue_bench;
 mod queues;
 mod reliability;
 mod report;
@@ -81,6 +82,8 @@ enum Chore {
     Hostile(hostile::Options),
     /// SQS clients of two protocols against a running Levada, and kills under their load
     Queues(queues::Options),
+    /// Queues beside ElasticMQ, moto, RabbitMQ and NATS, and many of them: figures into bench/
+    QueueBench(queue_bench::Options),
     /// The tables of docs/reliability.md from what the proofs wrote down
     Reliability(reliability::Options),
     /// Metadata's one address through destination NAT and haproxy, in network namespaces (root)
@@ -110,6 +113,7 @@ fn main() {
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Hostile(options) => hostile::run(&options),
         Chore::Queues(options) => queues::run(&options),
+        Chore::QueueBench(options) => queue_bench::run(&options),
         Chore::Reliability(options) => reliability::run(&options),
         Chore::Network => proofs::network(),
     };

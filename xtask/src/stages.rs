@@ -11,6 +11,7 @@ use crate::hostile;
 use crate::interop;
 use crate::process;
 use crate::proofs;
+use crate::queue_bench;
 use crate::queues;
 use crate::report::Tally;
 use crate::sim;
@@ -235,7 +236,9 @@ fn hostile(_: &Options) -> Result<Tally> {
 }
 
 fn bench(_: &Options) -> Result<Tally> {
-    bench::run(&bench::Options::smoke())
+    let mut tally = bench::run(&bench::Options::smoke())?;
+    tally += queue_bench::run(&queue_bench::Options::smoke())?;
+    Ok(tally)
 }
 
 fn kill(_: &Options) -> Result<Tally> {

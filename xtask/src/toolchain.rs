@@ -70,6 +70,23 @@ pub fn bookkeeper() -> Result<String> {
     Ok(format!("{}:{jars}", classes.display()))
 }
 
+/// The jars of `bench/peers/elasticmq`; returns their class path.
+///
+/// # Errors
+/// As [`kafka_jars`].
+pub fn elasticmq() -> Result<String> {
+    let folder = maven_jars("elasticmq", "bench/peers/elasticmq/pom.xml")?;
+    Ok(format!("{}/*", folder.display()))
+}
+
+/// The program of moto's server, from `bench/peers/requirements-moto.txt`.
+///
+/// # Errors
+/// When Python is missing or a package cannot be had.
+pub fn moto() -> Result<PathBuf> {
+    Ok(python_environment("moto", "bench/peers/requirements-moto.txt")?.join("moto_server"))
+}
+
 /// The jars that a manifest names, whose own version is its property `NAME.version`; returns their
 /// folder.
 fn maven_jars(name: &str, manifest: &str) -> Result<PathBuf> {

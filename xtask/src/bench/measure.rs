@@ -37,18 +37,9 @@ pub fn row(
     load: &Load,
     samples: &mut Samples,
 ) -> Result<()> {
-    let pids = tree(server.pid())?;
-    pids.iter().for_each(|pid| forget_peak(*pid));
-    let disk = disk_of(&process::repository().join("target"));
-    let (before, machine, flushes) = (used(&pids)?, machine()?, flushes(&disk));
-    let started = Instant::now();
-    let result = drive(system, server, topic, load)?;
-    let seconds = started.elapsed().as_secs_f64();
-    // Children that came since count too.
-    let pids = tree(server.pid())?;
-    let (after, machine_after) = (used(&pids)?, machine_seconds_since(machine)?);
+    let (result, spent) = spent_on(server, || drive(system, server, topic, load))?;
     let number = |key: &str| result.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let (cpu, span) = (after.cpu_s - before.cpu_s, number("seconds"));
+    let (cpu, span) = (spent.cpu_s, number("seconds"));
     let records = number("records");
     let gigabytes = records * f64::from(load.size) / 1e9;
     let mut keep = |key, value| samples.entry(key).or_default().push(value);
@@ -60,21 +51,58 @@ pub fn row(
     for key in ["p50_us", "p99_us"] {
         latency(key).into_iter().for_each(|us| keep(key, us));
     }
-    keep("cpu_percent", 100.0 * cpu / seconds);
+    keep("cpu_percent", 100.0 * cpu / spent.seconds);
     if gigabytes > GIGABYTES_MIN {
         keep("cpu_s_per_gb", cpu / gigabytes);
     }
-    let written = after.written_bytes - before.written_bytes;
-    keep("written_per_byte", written / gigabytes / 1e9);
-    let read = after.read_bytes - before.read_bytes;
-    keep("device_read_per_byte", read / gigabytes / 1e9);
-    if let (Some(before), Some(after)) = (flushes, self::flushes(&disk)) {
-        keep("flushes_per_s", (after - before) / seconds);
+    keep("written_per_byte", spent.written_bytes / gigabytes / 1e9);
+    keep("device_read_per_byte", spent.read_bytes / gigabytes / 1e9);
+    if let Some(flushes) = spent.flushes_per_s {
+        keep("flushes_per_s", flushes);
     }
-    keep("memory_high_mib", memory_mib(&pids, "VmHWM:"));
-    let others = machine_after.busy_s - machine_after.ours_s - cpu;
-    keep("others_cpu_percent", (100.0 * others / seconds).max(0.0));
+    keep("memory_high_mib", spent.memory_high_mib);
+    keep("others_cpu_percent", spent.others_cpu_percent);
     Ok(())
+}
+
+/// What a load cost its server, and what went on beside.
+pub struct Spent {
+    pub seconds: f64,
+    pub cpu_s: f64,
+    pub written_bytes: f64,
+    pub read_bytes: f64,
+    pub flushes_per_s: Option<f64>,
+    pub memory_high_mib: f64,
+    pub others_cpu_percent: f64,
+}
+
+/// Does `work` on a server, children that come meanwhile included.
+///
+/// # Errors
+/// When the process table cannot be read, or the work fails.
+pub fn spent_on<T>(server: &Broker, work: impl FnOnce() -> Result<T>) -> Result<(T, Spent)> {
+    let pids = tree(server.pid())?;
+    pids.iter().for_each(|pid| forget_peak(*pid));
+    let disk = disk_of(&process::repository().join("target"));
+    let (before, machine, flushes) = (used(&pids)?, machine()?, flushes(&disk));
+    let started = Instant::now();
+    let result = work()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let pids = tree(server.pid())?;
+    let (after, machine_after) = (used(&pids)?, machine_seconds_since(machine)?);
+    let cpu_s = after.cpu_s - before.cpu_s;
+    let others = machine_after.busy_s - machine_after.ours_s - cpu_s;
+    let flushes = flushes.zip(self::flushes(&disk));
+    let spent = Spent {
+        seconds,
+        cpu_s,
+        written_bytes: after.written_bytes - before.written_bytes,
+        read_bytes: after.read_bytes - before.read_bytes,
+        flushes_per_s: flushes.map(|(before, after)| (after - before) / seconds),
+        memory_high_mib: memory_mib(&pids, "VmHWM:"),
+        others_cpu_percent: (100.0 * others / seconds).max(0.0),
+    };
+    Ok((result, spent))
 }
 
 /// One run of the load generator that speaks the system's protocol.

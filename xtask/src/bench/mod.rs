@@ -12,7 +12,7 @@ pub mod measure;
 mod page;
 pub mod plot;
 pub mod rows;
-mod start;
+pub mod start;
 pub mod systems;
 
 use std::collections::BTreeMap;
@@ -242,7 +242,10 @@ const WARM_MIB: &str = "1536";
 
 /// Pages that nobody has used for a while would cost whoever comes first, and only those systems
 /// that keep what they write in memory.
-fn warm_memory() -> Result<()> {
+///
+/// # Errors
+/// When that fails.
+pub fn warm_memory() -> Result<()> {
     let mut warm = process::command(binary("levada-floor"));
     if !process::run(warm.args(["warm", "--mib", WARM_MIB]))? {
         bail!("memory cannot be warmed");
@@ -339,7 +342,6 @@ impl Turn<'_> {
 
 /// What this machine can do, measured beside the systems.
 fn limits(folder: &Path, results: &mut Results) -> Result<()> {
-    let floor = binary("levada-floor");
     if !results
         .systems
         .iter()
@@ -347,17 +349,22 @@ fn limits(folder: &Path, results: &mut Results) -> Result<()> {
     {
         return Ok(());
     }
-    let text = process::output(
-        process::command(floor)
-            .args(["limits", "--data"])
-            .arg(folder),
-    );
-    let limits: BTreeMap<String, f64> =
-        serde_json::from_str(&text.context("`levada-floor limits` failed")?)?;
+    let limits = measured_limits(folder)?;
     for (name, value) in limits {
         results.limits.entry(name).or_default().push(value);
     }
     Ok(())
+}
+
+/// What `levada-floor limits` says of the device under `folder`.
+///
+/// # Errors
+/// When it fails.
+pub fn measured_limits(folder: &Path) -> Result<BTreeMap<String, f64>> {
+    let mut floor = process::command(binary("levada-floor"));
+    let text = process::output(floor.args(["limits", "--data"]).arg(folder));
+    let text = text.context("`levada-floor limits` failed")?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// Names and numbers of this machine now.

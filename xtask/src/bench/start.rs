@@ -110,6 +110,40 @@ pub fn bookkeeper(folder: &Path) -> Result<Broker> {
     })
 }
 
+/// With an H2 database for its messages if `stored`, else all in memory as it is by default.
+pub fn elasticmq(folder: &Path, stored: bool) -> Result<Broker> {
+    fs::create_dir_all(folder)?;
+    let (address, config) = (free_address()?, folder.join("elasticmq.conf"));
+    let port = port(&address);
+    let mut text = format!(
+        "include classpath(\"application.conf\")\n\
+         node-address {{ protocol = http, host = \"127.0.0.1\", port = {port}, context-path = \"\" }}\n\
+         rest-sqs {{ enabled = true, bind-port = {port}, bind-hostname = \"127.0.0.1\" }}\n\
+         rest-stats {{ enabled = false }}\n"
+    );
+    if stored {
+        let file = folder.join("messages");
+        text.push_str(&format!(
+            "messages-storage {{ enabled = true, uri = \"jdbc:h2:{}\" }}\n",
+            file.display()
+        ));
+    }
+    fs::write(&config, text)?;
+    let mut java = process::command("java");
+    java.args(["-Xmx1g", "-Xms1g"]);
+    java.arg(format!("-Dconfig.file={}", config.display()));
+    java.args(["-cp", &toolchain::elasticmq()?, "org.elasticmq.server.Main"]);
+    Broker::start_program(java, folder, |_| accepting(&address))
+}
+
+/// Everything in its memory.
+pub fn moto(folder: &Path) -> Result<Broker> {
+    let address = free_address()?;
+    let mut moto = process::command(toolchain::moto()?);
+    moto.args(["-H", "127.0.0.1", "-p", port(&address)]);
+    Broker::start_program(moto, folder, |_| accepting(&address))
+}
+
 fn free_port() -> Result<String> {
     Ok(port(&free_address()?).to_owned())
 }
