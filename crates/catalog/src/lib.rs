@@ -20,6 +20,7 @@ pub mod reply;
 mod restore;
 mod saver;
 pub mod segments;
+pub mod shared_settings;
 mod snapshot;
 pub mod state;
 pub mod topic_config;

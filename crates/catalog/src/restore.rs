@@ -171,6 +171,7 @@ impl Restore {
         let broken = DecodeError("a topic's row breaks the rules for topics");
         state.topics.check_new(name, id).map_err(|_| broken)?;
         let config = state.config_of(&overrides).map_err(|_| broken)?;
+        let (overrides, config) = state.shared.share(overrides, config);
         let mut from = 0u32;
         for range in &ranges {
             let to = from.checked_add(range.count).ok_or(broken)?;

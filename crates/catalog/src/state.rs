@@ -14,6 +14,7 @@ use crate::queues::QueueTable;
 use crate::reply::{Effect, Reply};
 use crate::saver::Saver;
 use crate::segments::{SegmentTable, SegmentUse};
+use crate::shared_settings::SharedSettings;
 use crate::snapshot::Walk;
 use crate::topic_config::TopicConfig;
 use crate::topics::{Topic, TopicTable};
@@ -56,6 +57,7 @@ pub struct State {
     pub(crate) next_producer: i64,
     /// The settings of topics without overrides, shared.
     pub(crate) default_config: Arc<TopicConfig>,
+    pub(crate) shared: SharedSettings,
 }
 
 impl State {
@@ -76,6 +78,7 @@ impl State {
             walk: None,
             next_producer: 1,
             default_config: Arc::default(),
+            shared: SharedSettings::default(),
         }
     }
 

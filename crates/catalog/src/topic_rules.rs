@@ -1,6 +1,5 @@
 //! Rules for topics: create, delete, grow, alter.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use levada_model::TopicId;
@@ -8,11 +7,10 @@ use levada_model::limits::CELL_PARTITIONS_MAX;
 
 use crate::command::CreateTopic;
 use crate::reply::{Effect, TopicError};
+use crate::shared_settings::Overrides;
 use crate::state::State;
 use crate::topic_config::{TopicConfig, check_value, definition};
 use crate::topics::{PartitionRange, Topic, check_partitions};
-
-type Overrides = BTreeMap<String, String>;
 
 impl State {
     /// Whether a CreateTopic would be taken as things stand.
@@ -54,6 +52,7 @@ impl State {
     ) -> Result<TopicId, TopicError> {
         let (overrides, config) = self.plan_topic(create)?;
         let (id, count) = (create.id, create.partitions);
+        let (overrides, config) = self.shared.share(overrides, config);
         let append_time = config.log_append_time;
         let first = (self.partitions).create(id, 0, count, append_time, &self.saver);
         self.topics.insert(Topic {
@@ -115,6 +114,7 @@ impl State {
         effects: &mut Vec<Effect>,
     ) -> Result<TopicId, TopicError> {
         let (overrides, config) = self.plan_alter(id, changes)?;
+        let (overrides, config) = self.shared.share(overrides, config);
         self.save_topic(id);
         let topic = self.topics.get_mut(id).ok_or(TopicError::Unknown)?;
         let append_time = config.log_append_time;
@@ -160,7 +160,7 @@ impl State {
         changes: &[(String, Option<String>)],
     ) -> Result<(Overrides, Arc<TopicConfig>), TopicError> {
         let topic = self.topics.get(id).ok_or(TopicError::Unknown)?;
-        let mut overrides = topic.overrides.clone();
+        let mut overrides = Overrides::clone(&topic.overrides);
         for (name, value) in changes {
             match value {
                 Some(value) => {

@@ -12,6 +12,7 @@ use levada_model::{PartitionId, TopicId};
 
 use crate::reply::TopicError;
 use crate::saver::{Mark, RowKind, Saver};
+use crate::shared_settings::Overrides;
 use crate::topic_config::TopicConfig;
 
 /// Topics that a Kafka broker always has. Tools take them for internal ones, so nobody may make
@@ -32,7 +33,7 @@ pub struct Topic {
     /// What acts, from the overrides and the defaults.
     pub config: Arc<TopicConfig>,
     /// Settings that were set on this topic, as text.
-    pub overrides: BTreeMap<String, String>,
+    pub overrides: Arc<Overrides>,
     pub created_ms: i64,
     /// In the order of the partitions' numbers.
     pub ranges: Vec<PartitionRange>,

@@ -96,13 +96,17 @@ impl MessageId {
 impl std::fmt::Display for MessageId {
     /// As a UUID.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(36);
         for (at, byte) in self.0.iter().enumerate() {
             if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                text.push('-');
             }
-            write!(f, "{byte:02x}")?;
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(DIGITS[usize::from(nibble)]));
+            }
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 

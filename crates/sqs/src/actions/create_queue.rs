@@ -64,10 +64,16 @@ impl Request {
 
 pub async fn run(call: &Call, request: Request) -> Result<QueueUrl> {
     let shared = &call.shared;
-    let _changing = shared.changing.lock().await;
     let name = &request.name;
     let asked = request.view(call)?;
     let url = QueueUrl(call.url(name));
+    let is_topic = || call.engine().topic(&TopicRef::Name(name.clone())).is_some();
+    // A new name is the engine's to give, to one of those who ask: many are given at a time.
+    let has_past = is_topic() || !shared.settings.deleted_name_wait.is_zero();
+    let _changing = match has_past {
+        true => Some(shared.changing.lock().await),
+        false => None,
+    };
     if let Ok(info) = call.engine().queue(name) {
         request.compare(call, &asked, &View::of(&info))?;
         return Ok(url);
@@ -77,14 +83,13 @@ pub async fn run(call: &Call, request: Request) -> Result<QueueUrl> {
                        with the same name.";
         return Err(SqsError::new(Code::QueueDeletedRecently, message));
     }
-    let is_topic = call.engine().topic(&TopicRef::Name(name.clone())).is_some();
     let has_retention = request
         .attributes
         .iter()
         .any(|(name, _)| name == "MessageRetentionPeriod");
     let mut configs = asked.clone().into_configs();
     // A topic that is there keeps the time that it has.
-    if !is_topic && !has_retention {
+    if !is_topic() && !has_retention {
         let ms = 1000 * RETENTION_SECONDS_DEFAULT;
         configs.push(("retention.ms".to_owned(), ms.to_string()));
     }

@@ -18,9 +18,10 @@ pub fn is_allowed(text: &str) -> bool {
     let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
     // U+FFFE and U+FFFF are EF BF BE and EF BF BF, and no part of another character is.
     !bytes.iter().any(control)
-        && !bytes
-            .windows(3)
-            .any(|window| matches!(window, [0xef, 0xbf, 0xbe | 0xbf]))
+        && (bytes.is_ascii()
+            || !bytes
+                .windows(3)
+                .any(|window| matches!(window, [0xef, 0xbf, 0xbe | 0xbf])))
 }
 
 /// A message group id, deduplication id or attempt id: letters, digits and punctuation.
@@ -40,10 +41,12 @@ pub fn body_text(body: &[u8]) -> Cow<'_, str> {
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(*byte)])
-        .collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
 /// The digest that clients compare a body with.

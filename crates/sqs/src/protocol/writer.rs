@@ -8,6 +8,9 @@ use super::fields::Pair;
 use super::query::escape;
 use super::{Name, Protocol};
 
+/// Room for the answer to a batch; most are not larger.
+const OUT_BYTES: usize = 2048;
+
 /// Writes one structure after the other.
 pub struct Writer {
     out: Vec<u8>,
@@ -19,7 +22,7 @@ pub struct Writer {
 impl Writer {
     pub fn new(protocol: Protocol) -> Self {
         Self {
-            out: Vec::new(),
+            out: Vec::with_capacity(OUT_BYTES),
             protocol,
             is_first: true,
         }
