@@ -1,6 +1,6 @@
 """boto3 against a service: what a user of Amazon SQS relies on.
 
-    client.py ENDPOINT BOOTSTRAP RUN_ID
+    client.py NAME ENDPOINT BOOTSTRAP RUN_ID
 
 The same script runs on a boto3 that speaks JSON and on one that speaks the older query protocol.
 """
@@ -317,6 +317,29 @@ def tags(s):
     s.sqs.remove_permission(QueueUrl=url, Label="l")
 
 
+def errors(s):
+    """Each error is the SDK's own class of it, under both protocols."""
+    url, errors = s.queue("errors"), s.sqs.exceptions
+
+    def refused(kind, call, **arguments):
+        try:
+            call(**arguments)
+        except kind:
+            return
+        raise AssertionError(f"not refused, wanted {kind.__name__}")
+
+    gone, entry = url + "-gone", {"Id": "a", "MessageBody": "x"}
+    refused(errors.QueueDoesNotExist, s.sqs.get_queue_url, QueueName=s.run.name("gone"))
+    refused(errors.QueueDoesNotExist, s.sqs.send_message, QueueUrl=gone, MessageBody="x")
+    refused(errors.QueueDoesNotExist, s.sqs.receive_message, QueueUrl=gone)
+    refused(errors.QueueNameExists, s.queue, what="errors", attributes={"VisibilityTimeout": 8})
+    refused(errors.ReceiptHandleIsInvalid, s.sqs.delete_message, QueueUrl=url,
+            ReceiptHandle="nonsense")
+    send = s.sqs.send_message_batch
+    refused(errors.TooManyEntriesInBatchRequest, send, QueueUrl=url, Entries=[entry] * 11)
+    refused(errors.BatchEntryIdsNotDistinct, send, QueueUrl=url, Entries=[entry] * 2)
+
+
 def competing(s):
     """Eight receivers, 500 messages, each once."""
     url = s.queue("shared")
@@ -368,13 +391,13 @@ def with_kafka(s):
 
 CHECKS = [
     queues, round_trip, batches, limits, visibility, long_polls, delays, fifo, dead_letters, purge,
-    tags, competing, with_kafka,
+    tags, errors, competing, with_kafka,
 ]
 
 
 def main():
-    endpoint, argv = sys.argv[1], sys.argv[:1] + sys.argv[2:]
-    run = Run("boto3", argv)
+    name, endpoint = sys.argv[1:3]
+    run = Run(name, sys.argv[:1] + sys.argv[3:])
     sqs = Sqs(endpoint, run)
     for check in CHECKS:
         run.check(check.__name__, check, sqs)

@@ -1,13 +1,12 @@
 //! `cargo xtask queues`: SQS clients against a running Levada, and kills under their load.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::broker::{Broker, levada_binary};
+use crate::broker::levada_binary;
 use crate::report::Tally;
-use crate::{process, proofs, toolchain};
+use crate::{interop, process, toolchain};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -17,124 +16,58 @@ pub struct Options {
     /// Decides when it is killed
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Run only this client, and no kills
+    #[arg(long, value_name = "NAME")]
+    pub client: Option<String>,
 }
 
-impl Options {
-    /// What runs in every CI.
-    pub fn short() -> Self {
-        Self { kills: 12, seed: 1 }
-    }
-}
+/// Kills in every CI.
+const KILLS_SHORT: u32 = 12;
 
-/// A client: its name, and the file that says which version of it.
-const CLIENTS: [(&str, &str); 2] = [
-    ("boto3", "interop/sqs/requirements.txt"),
-    ("boto3-query", "interop/sqs/requirements-query.txt"),
-];
-
-/// Runs the checks of each client, then the kills.
+/// Runs the checks of each client, then the kills; writes the clients' table of
+/// `docs/compatibility.md` after a full run.
 ///
 /// # Errors
-/// When a client cannot be had in CI, or the service does not start.
+/// When a client is named that does not exist, or the service does not start.
 pub fn run(options: &Options) -> Result<Tally> {
-    proofs::build_levada()?;
-    let folder = process::repository().join("target/queues");
-    fs::remove_dir_all(&folder).ok();
-    let mut tally = Tally::default();
-    let mut pythons = Vec::new();
-    for (name, requirements) in CLIENTS {
-        match toolchain::python_with(name, requirements) {
-            Ok(python) => pythons.push((name, python)),
-            Err(error) if toolchain::is_ci() => return Err(error),
-            Err(error) => {
-                println!("!! SKIPPED {name}: {error:#}");
-                tally.skipped += 1;
-            }
-        }
+    let (outcomes, mut tally) = interop::run_queue_clients(options.client.as_deref())?;
+    if options.client.is_some() {
+        return Ok(tally);
     }
-    let broker = Broker::start_levada_with(&folder, &["--sqs", "127.0.0.1:0"])?;
-    let address = sqs_address(&folder)?;
-    let endpoint = format!("http://{address}");
-    for (name, python) in &pythons {
-        let mut client = process::command(python);
-        client.arg(script("client.py"));
-        client.args([endpoint.as_str(), &broker.address, name]);
-        tally += checks(&mut client, name)?;
+    if outcomes.iter().all(|outcome| outcome.skipped.is_none()) {
+        interop::write_queue_docs(&outcomes)?;
     }
-    tally += page(&address)?;
-    drop(broker);
-    if let Some((_, python)) = pythons.first() {
-        let mut kill = process::command(python);
-        kill.arg(script("kill.py")).arg(levada_binary());
-        kill.arg(folder.join("kill"));
-        kill.args([options.kills.to_string(), options.seed.to_string()]);
-        tally += Tally::of(process::run(&mut kill)?);
-    }
+    tally += kill(options.kills, options.seed)?;
     Ok(tally)
 }
 
-/// Runs the commands that docs/sqs.md begins with, as they stand there, against the service.
-fn page(address: &str) -> Result<Tally> {
-    let python = match toolchain::python_with("aws", "interop/sqs/requirements-aws.txt") {
+/// The same in short, without touching the docs.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_short() -> Result<Tally> {
+    let (_, mut tally) = interop::run_queue_clients(None)?;
+    tally += kill(KILLS_SHORT, 1)?;
+    Ok(tally)
+}
+
+fn kill(rounds: u32, seed: u64) -> Result<Tally> {
+    let python = match toolchain::python_with("boto3", "interop/sqs/requirements.txt") {
         Ok(python) => python,
         Err(error) if toolchain::is_ci() => return Err(error),
         Err(error) => {
-            println!("!! SKIPPED the commands of docs/sqs.md: {error:#}");
+            println!("!! SKIPPED the kills: {error:#}");
             return Ok(Tally {
                 skipped: 1,
                 ..Tally::default()
             });
         }
     };
-    let page = fs::read_to_string(process::repository().join("docs/sqs.md"))?;
-    let commands = page
-        .split("```sh\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let commands = commands.context("docs/sqs.md shows no commands")?;
-    let commands = commands.replace("127.0.0.1:9324", address);
-    let programs = python.parent().context("a Python has a folder")?;
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut shell = process::command("bash");
-    shell.env("PATH", format!("{}:{path}", programs.display()));
-    shell.args(["-e", "-c", &format!("shopt -s expand_aliases\n{commands}")]);
-    let mut has_received = false;
-    let ended_well = process::run_lines(&mut shell, |line| {
-        has_received |= line.contains("\"Body\": \"hello\"");
-    })?;
-    if !has_received {
-        println!("the commands of docs/sqs.md received no message");
-    }
-    Ok(Tally::of(ended_well && has_received))
-}
-
-fn script(name: &str) -> PathBuf {
-    process::repository().join("interop/sqs").join(name)
-}
-
-/// Counts the lines `CHECK name ok|FAIL detail` of a client.
-fn checks(client: &mut std::process::Command, name: &str) -> Result<Tally> {
-    let mut tally = Tally::default();
-    let ended_well = process::run_lines(client, |line| {
-        let Some(check) = line.strip_prefix("CHECK ") else {
-            return;
-        };
-        match check.split(' ').nth(1) {
-            Some("ok") => tally.passed += 1,
-            _ => tally.failed += 1,
-        }
-    })?;
-    if !ended_well || tally.passed + tally.failed == 0 {
-        bail!("{name} did not run its checks to the end");
-    }
-    Ok(tally)
-}
-
-fn sqs_address(folder: &Path) -> Result<String> {
-    let ready = fs::read_to_string(folder.join("data/ready.json"))?;
-    let ready: serde_json::Value = serde_json::from_str(&ready)?;
-    let address = ready.get("sqs").and_then(|address| address.as_str());
-    Ok(address
-        .context("ready.json names no address for SQS")?
-        .to_owned())
+    let folder = process::repository().join("target/queues/kill");
+    fs::remove_dir_all(&folder).ok();
+    let mut kill = process::command(python);
+    kill.arg("interop/sqs/kill.py");
+    kill.arg(levada_binary()).arg(folder);
+    kill.args([rounds.to_string(), seed.to_string()]);
+    Ok(Tally::of(process::run(&mut kill)?))
 }

@@ -206,7 +206,7 @@ fn clients(options: &Options) -> Result<Tally> {
 }
 
 fn queues(_: &Options) -> Result<Tally> {
-    queues::run(&queues::Options::short())
+    queues::run_short()
 }
 
 fn docs(_: &Options) -> Result<Tally> {

@@ -48,6 +48,15 @@ pub fn kafka_jars() -> Result<String> {
     Ok(format!("{}/*", folder.display()))
 }
 
+/// The jars of the AWS SDK for Java; returns their class path.
+///
+/// # Errors
+/// As [`kafka_jars`].
+pub fn sqs_jars() -> Result<String> {
+    let folder = maven_jars("sqs-java", "interop/sqs/java/pom.xml")?;
+    Ok(format!("{}/*", folder.display()))
+}
+
 /// The jars of `bench/peers/bookkeeper` and the class that starts them; returns their class path.
 ///
 /// # Errors
@@ -191,33 +200,34 @@ pub fn postgres() -> Result<PathBuf> {
     newest().context("Debian's postgresql was installed and has no initdb")
 }
 
-/// `npm ci` in a client's folder.
+/// `npm ci` in a folder of the repository.
 ///
 /// # Errors
 /// When Node is missing or a package cannot be had.
-pub fn npm(client: &str) -> Result<()> {
+pub fn npm(folder: &str) -> Result<()> {
     debian("npm", "npm")?;
     let mut npm = process::command("npm");
-    npm.current_dir(client_folder(client))
+    npm.current_dir(process::repository().join(folder))
         .args(["ci", "--no-audit", "--no-fund"]);
     process::install(&mut npm)
 }
 
-/// Builds the Go clients; returns the folder of their binaries.
+/// Builds programs of the Go module in `module`; returns the folder of their binaries, `NAME` in
+/// the cache.
 ///
 /// # Errors
 /// When Go is missing or a module cannot be had.
-pub fn go() -> Result<PathBuf> {
+pub fn go(name: &str, module: &str, programs: &[&str]) -> Result<PathBuf> {
     if !exists("go") {
         bail!("`go` is missing: install Go 1.26 or newer");
     }
-    let folder = process::cache().join("go");
+    let folder = process::cache().join(name);
     fs::create_dir_all(&folder)?;
     let mut go = process::command("go");
-    go.current_dir(client_folder("go"))
+    go.current_dir(process::repository().join(module))
         .args(["build", "-o"])
         .arg(&folder);
-    process::install(go.args(["./franz-go", "./sarama"]))?;
+    process::install(go.args(programs))?;
     Ok(folder)
 }
 
@@ -226,13 +236,23 @@ pub fn go() -> Result<PathBuf> {
 /// # Errors
 /// When a C compiler or a crate cannot be had.
 pub fn rust_rdkafka() -> Result<PathBuf> {
-    let folder = process::cache().join("rust-rdkafka");
+    let folder = cargo_build("rust-rdkafka", "interop/clients/rust-rdkafka")?;
+    Ok(folder.join("levada-interop-rust-rdkafka"))
+}
+
+/// Builds a package outside our workspace, with a target folder `NAME` in the cache; returns the
+/// folder of its binaries.
+///
+/// # Errors
+/// When a crate cannot be had or it does not compile.
+pub fn cargo_build(name: &str, package: &str) -> Result<PathBuf> {
+    let folder = process::cache().join(name);
     let mut cargo = process::cargo();
     cargo
-        .current_dir(client_folder("rust-rdkafka"))
+        .current_dir(process::repository().join(package))
         .env("CARGO_TARGET_DIR", &folder);
     process::install(cargo.args(["build", "--quiet", "--locked"]))?;
-    Ok(folder.join("debug/levada-interop-rust-rdkafka"))
+    Ok(folder.join("debug"))
 }
 
 /// Builds @confluentinc/kafka-javascript from the sources in its package.

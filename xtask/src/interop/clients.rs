@@ -7,17 +7,29 @@ use anyhow::Result;
 
 use crate::{process, toolchain};
 
-/// One client program under `interop/clients`.
+/// What a client speaks; it decides on the broker's listeners and the program's arguments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// Arguments: bootstrap and run id.
+    Kafka,
+    /// Arguments: endpoint, bootstrap (for what both sides see) and run id.
+    Sqs,
+}
+
+/// One client program under `interop/clients` or `interop/sqs`.
 pub struct Client {
     pub name: &'static str,
-    /// Installs what it needs; the command still lacks its two arguments, bootstrap and run id.
+    pub api: Api,
+    /// What it reports, in the order of the page.
+    pub checks: &'static [&'static str],
+    /// Installs what it needs; the command still lacks its arguments.
     pub prepare: fn() -> Result<Command>,
     pub version: fn() -> Option<String>,
     /// It is ended after so many seconds.
     pub seconds_max: u64,
 }
 
-/// The checks that every client reports, in the order of the table.
+/// The checks that every Kafka client reports, in the order of the table.
 pub const CHECKS: &[&str] = &[
     "connect",
     "produce-consume",
@@ -40,64 +52,84 @@ pub const CHECKS: &[&str] = &[
     "empty-null-values",
 ];
 
-/// Every client, in the order of the table.
+/// Every Kafka client, in the order of the table.
 pub const ALL: &[Client] = &[
     Client {
         name: "java",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: java,
         version: kafka_version,
         seconds_max: 60,
     },
     Client {
         name: "kafka-tools",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: kafka_tools,
         version: kafka_version,
         seconds_max: 150,
     },
     Client {
         name: "kcat",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: kcat,
         version: kcat_version,
         seconds_max: 60,
     },
     Client {
         name: "confluent-kafka-python",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: || python("confluent-kafka-python"),
         version: || pinned("lib/requirements.txt", "confluent-kafka=="),
         seconds_max: 60,
     },
     Client {
         name: "kafka-python",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: || python("kafka-python"),
         version: || pinned("lib/requirements.txt", "kafka-python=="),
         seconds_max: 60,
     },
     Client {
         name: "aiokafka",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: || python("aiokafka"),
         version: || pinned("lib/requirements.txt", "aiokafka=="),
         seconds_max: 60,
     },
     Client {
         name: "franz-go",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: || go("franz-go"),
         version: || pinned("go/go.mod", "github.com/twmb/franz-go v"),
         seconds_max: 60,
     },
     Client {
         name: "sarama",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: || go("sarama"),
         version: || pinned("go/go.mod", "github.com/IBM/sarama v"),
         seconds_max: 60,
     },
     Client {
         name: "kafkajs",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: kafkajs,
         version: || pinned("kafkajs/package.json", "\"kafkajs\": \""),
         seconds_max: 60,
     },
     Client {
         name: "confluent-kafka-javascript",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: confluent_javascript,
         version: || {
             pinned(
@@ -109,16 +141,13 @@ pub const ALL: &[Client] = &[
     },
     Client {
         name: "rust-rdkafka",
+        api: Api::Kafka,
+        checks: CHECKS,
         prepare: || Ok(process::command(toolchain::rust_rdkafka()?)),
         version: || pinned("rust-rdkafka/Cargo.toml", "rdkafka = { version = \"="),
         seconds_max: 60,
     },
 ];
-
-/// Where a client stands in the table.
-pub fn position(name: &str) -> Option<usize> {
-    ALL.iter().position(|client| client.name == name)
-}
 
 fn java() -> Result<Command> {
     let jars = toolchain::kafka_jars()?;
@@ -149,11 +178,12 @@ fn python(client: &str) -> Result<Command> {
 }
 
 fn go(client: &str) -> Result<Command> {
-    Ok(process::command(toolchain::go()?.join(client)))
+    let programs = toolchain::go("go", "interop/clients/go", &["./franz-go", "./sarama"])?;
+    Ok(process::command(programs.join(client)))
 }
 
 fn kafkajs() -> Result<Command> {
-    toolchain::npm("kafkajs")?;
+    toolchain::npm("interop/clients/kafkajs")?;
     Ok(node("kafkajs"))
 }
 
@@ -180,7 +210,7 @@ fn kcat_version() -> Option<String> {
 }
 
 /// The version that stands behind `mark` in a manifest under `interop/clients`.
-fn pinned(manifest: &str, mark: &str) -> Option<String> {
+pub fn pinned(manifest: &str, mark: &str) -> Option<String> {
     version_after(
         &fs::read_to_string(toolchain::client_folder(manifest)).ok()?,
         mark,

@@ -1,9 +1,11 @@
-//! `cargo xtask interop`: real clients against one broker each, two at a time, and the table of
-//! `docs/compatibility.md` from what they say.
+//! `cargo xtask interop`: real clients against one broker each, some at a time, and the tables of
+//! `docs/compatibility.md` from what they say. The clients of SQS run in `cargo xtask queues`.
 
 mod clients;
 mod docs;
+mod sqs;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,16 +17,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{Broker, Kind};
+use crate::broker::{self, Broker, Kind};
 use crate::process;
 use crate::proofs;
 use crate::report::Tally;
 use crate::toolchain;
-use clients::Client;
+use clients::{Api, Client};
 
-pub use docs::check as check_docs;
+pub use docs::{check as check_docs, write_queues as write_queue_docs};
 
-const CLIENTS_AT_ONCE: usize = 2;
+/// How many run at a time; those of SQS wait most of it.
+const KAFKA_CLIENTS_AT_ONCE: usize = 2;
+const SQS_CLIENTS_AT_ONCE: usize = 4;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -72,24 +76,47 @@ pub fn run(options: &Options) -> Result<Tally> {
 /// # Errors
 /// As [`run`].
 pub fn run_clients(options: &Options) -> Result<(Vec<Outcome>, Tally)> {
-    let chosen = choose(options.client.as_deref())?;
+    let chosen = choose(clients::ALL, options.client.as_deref())?;
     if options.against == Kind::Levada {
         proofs::build_levada()?;
     }
-    let folder = work_folder();
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir_all(&folder)?;
+    let folder = work_folder(Api::Kafka);
+    run_set(chosen, options.against, &folder, KAFKA_CLIENTS_AT_ONCE)
+}
+
+/// Runs the clients of SQS, or one of them; the outcomes stay in `target/queues/clients/result.json`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_queue_clients(name: Option<&str>) -> Result<(Vec<Outcome>, Tally)> {
+    let chosen = choose(sqs::ALL, name)?;
+    proofs::build_levada()?;
+    let folder = work_folder(Api::Sqs);
+    run_set(chosen, Kind::Levada, &folder, SQS_CLIENTS_AT_ONCE)
+}
+
+/// Prepares these clients one after the other, then runs them, those that may take longest first.
+fn run_set(
+    chosen: Vec<&'static Client>,
+    against: Kind,
+    folder: &Path,
+    at_once: usize,
+) -> Result<(Vec<Outcome>, Tally)> {
+    fs::remove_dir_all(folder).ok();
+    fs::create_dir_all(folder)?;
+    let names: Vec<&str> = chosen.iter().map(|client| client.name).collect();
     let mut outcomes = Vec::new();
-    let mut ready = VecDeque::new();
+    let mut ready = Vec::new();
     for client in chosen {
         println!("preparing {}", client.name);
         match (client.prepare)() {
-            Ok(command) => ready.push_back((client, command)),
+            Ok(command) => ready.push((client, command)),
             Err(error) => outcomes.push(skipped(client, &error)),
         }
     }
-    outcomes.extend(run_all(ready, options.against, &folder));
-    outcomes.sort_by_key(|outcome| clients::position(&outcome.client));
+    ready.sort_by_key(|(client, _)| Reverse(client.seconds_max));
+    outcomes.extend(run_all(ready.into(), against, folder, at_once));
+    outcomes.sort_by_key(|outcome| names.iter().position(|name| *name == outcome.client));
     fs::write(
         folder.join("result.json"),
         serde_json::to_string_pretty(&outcomes)?,
@@ -99,16 +126,19 @@ pub fn run_clients(options: &Options) -> Result<(Vec<Outcome>, Tally)> {
 }
 
 /// Where logs and results of the last run are.
-pub fn work_folder() -> PathBuf {
-    process::repository().join("target/interop")
+fn work_folder(api: Api) -> PathBuf {
+    process::repository().join(match api {
+        Api::Kafka => "target/interop",
+        Api::Sqs => "target/queues/clients",
+    })
 }
 
-fn choose(name: Option<&str>) -> Result<Vec<&'static Client>> {
+fn choose(all: &'static [Client], name: Option<&str>) -> Result<Vec<&'static Client>> {
     let Some(name) = name else {
-        return Ok(clients::ALL.iter().collect());
+        return Ok(all.iter().collect());
     };
-    let found = clients::ALL.iter().find(|client| client.name == name);
-    let names: Vec<&str> = clients::ALL.iter().map(|client| client.name).collect();
+    let found = all.iter().find(|client| client.name == name);
+    let names: Vec<&str> = all.iter().map(|client| client.name).collect();
     Ok(vec![found.with_context(|| {
         format!("no client `{name}`; there are: {}", names.join(", "))
     })?])
@@ -127,11 +157,11 @@ fn skipped(client: &Client, error: &anyhow::Error) -> Outcome {
 
 type Queue = VecDeque<(&'static Client, Command)>;
 
-fn run_all(ready: Queue, against: Kind, folder: &Path) -> Vec<Outcome> {
+fn run_all(ready: Queue, against: Kind, folder: &Path, at_once: usize) -> Vec<Outcome> {
     let queue = Mutex::new(ready);
     let outcomes = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..CLIENTS_AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().map(|mut queue| queue.pop_front());
@@ -158,7 +188,7 @@ fn run_one(client: &Client, command: Command, against: Kind, folder: &Path) -> O
             BTreeMap::new()
         }
     };
-    for name in clients::CHECKS {
+    for name in client.checks {
         checks.entry((*name).to_owned()).or_insert_with(|| Verdict {
             result: "FAIL".to_owned(),
             detail: "the client said nothing of it".to_owned(),
@@ -188,10 +218,18 @@ fn run_program(
     against: Kind,
     folder: &Path,
 ) -> Result<BTreeMap<String, Verdict>> {
-    let broker = Broker::start(against, folder)?;
+    let broker = match client.api {
+        Api::Kafka => Broker::start(against, folder)?,
+        Api::Sqs => {
+            let broker = Broker::start_levada_with(folder, &["--sqs", "127.0.0.1:0"])?;
+            command.arg(format!("http://{}", sqs::address(folder)?));
+            broker
+        }
+    };
     let log = folder.join("client.log");
     let output = fs::File::create(&log)?;
     command
+        .env("LEVADA_BIN", broker::levada_binary())
         .arg(&broker.address)
         .arg("1")
         .stdout(output.try_clone()?)
