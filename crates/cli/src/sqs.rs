@@ -1,5 +1,7 @@
 //! A small client of the SQS listener: JSON over HTTP, one connection a call.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
@@ -8,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use levada_env::Env;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -101,13 +104,74 @@ impl Sqs {
         ))
     }
 
-    /// A queue's attributes, as the service tells them: all are text.
+    /// A queue's attributes.
     ///
     /// # Errors
     /// As [`Sqs::call`].
-    pub async fn attributes(&self, queue: &str) -> CliResult<Value> {
+    pub async fn attributes(&self, queue: &str) -> CliResult<Attributes> {
         let request = json!({"QueueUrl": self.url(queue), "AttributeNames": ["All"]});
-        let answer = self.call("GetQueueAttributes", &request).await?;
-        Ok(answer.get("Attributes").cloned().unwrap_or_default())
+        let mut answer = self.call("GetQueueAttributes", &request).await?;
+        let told = answer.get_mut("Attributes").map(Value::take);
+        Ok(serde_json::from_value(told.unwrap_or_default()).unwrap_or_default())
     }
+
+    /// The names of the queues whose dead letters come to this one.
+    ///
+    /// # Errors
+    /// As [`Sqs::call`].
+    pub async fn dead_letter_sources(&self, queue: &str) -> CliResult<Vec<String>> {
+        let request = json!({"QueueUrl": self.url(queue)});
+        let answer = self.call("ListDeadLetterSourceQueues", &request).await?;
+        let urls = answer.get("queueUrls").and_then(Value::as_array);
+        let urls = urls.into_iter().flatten().filter_map(Value::as_str);
+        Ok(urls.map(|url| last_part(url, '/')).collect())
+    }
+}
+
+/// A queue's attributes, as the service tells them: all are text.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attributes(BTreeMap<String, String>);
+
+impl Attributes {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Messages that can be received now.
+    pub fn visible(&self) -> u64 {
+        self.count("ApproximateNumberOfMessages")
+    }
+
+    /// Messages that were received and are neither acknowledged nor visible again.
+    pub fn in_flight(&self) -> u64 {
+        self.count("ApproximateNumberOfMessagesNotVisible")
+    }
+
+    /// Messages whose delay is not over.
+    pub fn delayed(&self) -> u64 {
+        self.count("ApproximateNumberOfMessagesDelayed")
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        let number = self.get(name).and_then(|text| text.parse().ok());
+        number.unwrap_or(0)
+    }
+
+    /// The queue that gets what failed too often, and after how many receives.
+    pub fn dead_letters_to(&self) -> Option<(String, u64)> {
+        let policy: Value = serde_json::from_str(self.get("RedrivePolicy")?).ok()?;
+        let target = last_part(policy.get("deadLetterTargetArn")?.as_str()?, ':');
+        let attempts = policy.get("maxReceiveCount")?;
+        // Numbers are told as numbers or as text, as they were set.
+        let attempts = attempts
+            .as_u64()
+            .or_else(|| attempts.as_str()?.parse().ok());
+        Some((target, attempts?))
+    }
+}
+
+/// A queue's name, which ends its URL and its ARN.
+fn last_part(text: &str, separator: char) -> String {
+    text.rsplit(separator).next().unwrap_or(text).to_owned()
 }

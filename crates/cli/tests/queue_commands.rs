@@ -117,6 +117,21 @@ fn dead_letters_are_moved_back() {
         .run(&["queue", "describe", "jobs", "dead", "-o", "json"])
         .json();
     assert_eq!(described[1]["messages_visible"], 1);
+    let sides = server
+        .run(&["topic", "describe", "jobs", "dead", "-o", "json"])
+        .json();
+    assert_eq!(
+        sides[0]["queue"],
+        json!({"messages_visible": 0, "messages_in_flight": 0, "messages_delayed": 0,
+            "dead_letters_to": {"queue": "dead", "after_receives": 1, "messages_visible": 1},
+            "dead_letters_from": []})
+    );
+    assert_eq!(sides[1]["queue"]["dead_letters_from"], json!(["jobs"]));
+    let text = server.run(&["topic", "describe", "jobs"]).ok();
+    assert!(
+        text.contains("Dead letters go to dead after 1 receives; it has 1 visible"),
+        "{text}"
+    );
     let moved = server
         .run(&["queue", "redrive", "dead", "-o", "json"])
         .json();
@@ -125,6 +140,27 @@ fn dead_letters_are_moved_back() {
         .run(&["queue", "receive", "jobs", "-o", "json"])
         .json();
     assert_eq!(back[0]["body"], "poison");
+}
+
+#[test]
+fn a_topic_that_is_no_queue_is_described_without_one_and_a_queue_without_its_listener() {
+    let server = Server::start();
+    server.run(&["topic", "create", "plain"]).ok();
+    server
+        .run(&["queue", "create", "jobs", "--tag", "team=a"])
+        .ok();
+    let plain = server.run(&["topic", "describe", "plain", "-o", "json"]);
+    assert_eq!(plain.json()[0]["queue"], json!(null));
+    let nobody = ["topic", "describe", "jobs", "--sqs", "127.0.0.1:1"];
+    let described = server.run(&nobody);
+    assert!(
+        described
+            .stderr
+            .contains("jobs is a queue too, but no SQS listener"),
+        "{}",
+        described.stderr
+    );
+    assert!(described.ok().starts_with("Topic jobs"));
 }
 
 #[test]

@@ -58,14 +58,19 @@ pub async fn create(sqs: &Sqs, args: &CreateArgs, context: &Context) -> CliResul
     }
     if let Some(target) = &args.dead_letter {
         let told = sqs.attributes(target).await?;
-        let arn = told.get("QueueArn").cloned().unwrap_or_default();
+        let arn = told.get("QueueArn");
         let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": args.attempts});
         set("RedrivePolicy", policy.to_string());
     }
     for (name, value) in &args.attributes {
         set(name, value.clone());
     }
-    let request = json!({"QueueName": args.name, "Attributes": attributes});
+    let tags: Map<String, Value> = args
+        .tags
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
+    let request = json!({"QueueName": args.name, "Attributes": attributes, "tags": tags});
     let made = sqs.call("CreateQueue", &request).await?;
     let url = made.get("QueueUrl").and_then(Value::as_str);
     context.print(&Queues(url.map(row).into_iter().collect()))?;

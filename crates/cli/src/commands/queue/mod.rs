@@ -64,6 +64,9 @@ pub struct CreateArgs {
         requires = "dead_letter"
     )]
     attempts: u32,
+    /// A tag; may be repeated
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = parse_pair)]
+    tags: Vec<(String, String)>,
     /// Another attribute of SQS, such as MaximumMessageSize=65536; may be repeated
     #[arg(short, long = "attribute", value_name = "NAME=VALUE", value_parser = parse_pair)]
     attributes: Vec<(String, String)>,

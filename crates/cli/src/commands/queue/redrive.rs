@@ -34,7 +34,7 @@ impl Report for Moved {
 
 async fn arn(sqs: &Sqs, queue: &str) -> CliResult<Value> {
     let told = sqs.attributes(queue).await?;
-    Ok(told.get("QueueArn").cloned().unwrap_or_default())
+    Ok(told.get("QueueArn").into())
 }
 
 pub async fn redrive(sqs: &Sqs, args: &RedriveArgs, context: &Context) -> CliResult {

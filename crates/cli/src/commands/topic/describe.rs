@@ -6,10 +6,12 @@ use levada_client::{Client, Topic};
 use serde::Serialize;
 
 use super::DescribeArgs;
+use super::queue_side::{self, QueueSide};
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{Format, Report, Table};
 use crate::remote::{choose_partitions, ends, suggest, write_stdout};
+use crate::sqs::Sqs;
 use crate::units::{show_bytes, show_count};
 
 #[derive(Serialize)]
@@ -45,6 +47,8 @@ struct Description {
     size_bytes: Option<u64>,
     partitions: Vec<PartitionRow>,
     configs: Vec<ConfigRow>,
+    /// Null for a topic that is no queue, and when the SQS listener does not answer.
+    queue: Option<QueueSide>,
 }
 
 #[derive(Serialize)]
@@ -63,10 +67,18 @@ impl Report for Descriptions {
 }
 
 pub async fn describe(client: &Client, args: &DescribeArgs, context: &Context) -> CliResult {
+    let sqs = Sqs::new(&args.sqs, context);
     let mut all = Vec::with_capacity(args.names.len());
     for name in &args.names {
         let topic = client.topic(name, false).await?;
-        all.push(describe_topic(client, &topic).await?);
+        let mut described = describe_topic(client, &topic).await?;
+        if described.is_queue() {
+            let asked = queue_side::ask(&sqs, name).await;
+            described.queue = asked
+                .inspect_err(|error| context.say(format!("{name} is a queue too, but {error}")))
+                .ok();
+        }
+        all.push(described);
     }
     if context.format != Format::Table {
         return context.print(&Descriptions(all));
@@ -122,10 +134,17 @@ async fn describe_topic(client: &Client, topic: &Topic) -> CliResult<Description
                 read_only: config.read_only,
             })
             .collect(),
+        queue: None,
     })
 }
 
 impl Description {
+    fn is_queue(&self) -> bool {
+        let mut configs = self.configs.iter();
+        configs
+            .any(|config| config.name == "queue.enabled" && config.value.as_deref() == Some("true"))
+    }
+
     fn text(&self, all_configs: bool) -> String {
         let size = |bytes: Option<u64>| bytes.map_or("-".to_owned(), show_bytes);
         let count = |records: i64| show_count(u64::try_from(records).unwrap_or(0));
@@ -164,10 +183,11 @@ impl Description {
             .as_ref()
             .map_or(String::new(), |id| format!(", id {id}"));
         let mut text = format!(
-            "Topic {}{id}: {} records, {}\n\n{}",
+            "Topic {}{id}: {} records, {}\n{}\n{}",
             self.name,
             count(self.records),
             size(self.size_bytes),
+            self.queue.as_ref().map(QueueSide::text).unwrap_or_default(),
             partitions.render()
         );
         if hidden < self.configs.len() {

@@ -3,12 +3,14 @@
 mod change;
 mod describe;
 mod list;
+mod queue_side;
 
 use clap::Subcommand;
 
 use crate::context::{BrokerArgs, Context};
 use crate::error::CliResult;
 use crate::remote::{connect, interruptible, parse_pair};
+use crate::sqs::SqsArgs;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -69,6 +71,9 @@ pub struct DescribeArgs {
     /// Show settings that have their default too (JSON always has them)
     #[arg(long)]
     all: bool,
+    /// Who is asked for the messages of a topic that is a queue too
+    #[command(flatten)]
+    sqs: SqsArgs,
 }
 
 #[derive(clap::Args)]
