@@ -3,10 +3,13 @@
     pages.py ENDPOINT BOOTSTRAP RUN_ID
 
 Each block ```sh is run, a page's blocks in one shell, with the default addresses replaced by those
-of this run. Each line of a block ```text below it must be in what was printed, in this order. The
-environment's LEVADA_BIN is `levada`; `aws` and `python3` are the first on the path.
+of this run. Each line of a block ```text must be in what was printed, in this order. The server that a
+page moves messages to, on port 9326, is started here. The environment's LEVADA_BIN is `levada`;
+`aws` and `python3` are the first on the path.
 """
 
+import contextlib
+import json
 import os
 import re
 import subprocess
@@ -15,7 +18,7 @@ import tempfile
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(TOP, "interop", "clients", "lib"))
-from checks import Run  # noqa: E402
+from checks import Run, wait_for  # noqa: E402
 
 WAIT_S = 100
 
@@ -49,6 +52,23 @@ def run_page(page, addresses):
             raise AssertionError(f"`{line.strip()}` is not in what {page} printed, or not in its place")
 
 
+@contextlib.contextmanager
+def another_server():
+    """A second service, with data of its own; its address for SQS."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready = os.path.join(folder, "ready.json")
+        command = [os.environ["LEVADA_BIN"], "serve", "--kafka", "127.0.0.1:0", "--sqs",
+                   "127.0.0.1:0", "--http", "off", "--data", folder]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: os.path.exists(ready) or server.poll() is not None, "a second service")
+            with open(ready, encoding="utf-8") as file:
+                yield json.load(file)["sqs"]
+        finally:
+            server.terminate()
+            server.wait()
+
+
 def main():
     endpoint = sys.argv[1]
     run = Run("pages", sys.argv[:1] + sys.argv[2:])
@@ -57,6 +77,9 @@ def main():
         "127.0.0.1:9092": run.bootstrap,
     }
     run.check("docs/sqs.md", run_page, "docs/sqs.md", addresses)
+    with another_server() as other:
+        addresses["127.0.0.1:9326"] = other
+        run.check("docs/from-sqs.md", run_page, "docs/from-sqs.md", addresses)
 
 
 if __name__ == "__main__":

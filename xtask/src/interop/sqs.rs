@@ -63,7 +63,7 @@ pub const ALL: &[Client] = &[
     Client {
         name: "aws-cli",
         api: Api::Sqs,
-        checks: &["docs/sqs.md"],
+        checks: &["docs/sqs.md", "docs/from-sqs.md"],
         prepare: aws_cli,
         version: || pinned("../sqs/requirements.txt", "awscli=="),
         seconds_max: 120,
