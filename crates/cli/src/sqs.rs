@@ -66,10 +66,9 @@ impl Sqs {
             return Ok(value);
         }
         let told = value.get("message").or_else(|| value.get("Message"));
-        match told.and_then(Value::as_str) {
-            Some(message) if value.get("__type").is_some() => {
-                Err(CliError::Refused(message.to_owned()))
-            }
+        let kind = value.get("__type").and_then(Value::as_str);
+        match (told.and_then(Value::as_str), kind) {
+            (Some(message), Some(kind)) => Err(CliError::Refused(refusal(kind, message, request))),
             _ => Err(self.unreachable(&format!("it answers {} to {action}", head.status))),
         }
     }
@@ -169,6 +168,37 @@ impl Attributes {
             .or_else(|| attempts.as_str()?.parse().ok());
         Some((target, attempts?))
     }
+}
+
+/// The service's words, and what a person can do next.
+fn refusal(kind: &str, message: &str, request: &Value) -> String {
+    let named = request.get("QueueUrl").or_else(|| request.get("QueueName"));
+    let queue = last_part(named.and_then(Value::as_str).unwrap_or("NAME"), '/');
+    let next = match last_part(kind, '#').as_str() {
+        "QueueDoesNotExist" => {
+            return format!(
+                "there is no queue '{queue}'\n`levada queue list` shows those there are; `levada \
+                 queue create {queue}` makes it, of a topic of that name too"
+            );
+        }
+        "QueueNameExists" => format!(
+            "`levada topic alter {queue} --config NAME=VALUE` changes a queue's settings; `levada \
+             topic describe {queue} --all` shows their names"
+        ),
+        "MissingAuthenticationTokenException" => {
+            "`levada queue` does not sign its requests yet: where keys are asked for, use the aws \
+             command line"
+                .to_owned()
+        }
+        _ if message.contains("MessageDeduplicationId") => {
+            "Give one with --deduplication-id, or create the queue with \
+             -a ContentBasedDeduplication=true"
+                .to_owned()
+        }
+        _ if message.contains("MessageGroupId") => "Give one with --group".to_owned(),
+        _ => return message.to_owned(),
+    };
+    format!("{message}\n{next}")
 }
 
 /// A queue's name, which ends its URL and its ARN.

@@ -164,6 +164,35 @@ fn a_topic_that_is_no_queue_is_described_without_one_and_a_queue_without_its_lis
 }
 
 #[test]
+fn what_is_refused_is_told_with_what_to_do() {
+    let server = Server::start();
+    server.run(&["queue", "create", "jobs"]).ok();
+    server.run(&["queue", "create", "line.fifo"]).ok();
+    let cases: [(&[&str], &str); 5] = [
+        (&["send", "nope", "x"], "levada queue create nope"),
+        (&["create", "x", "--dead-letter", "dead"], "no queue 'dead'"),
+        (
+            &["create", "jobs", "--delay", "5"],
+            "levada topic alter jobs",
+        ),
+        (&["send", "line.fifo", "x"], "--group"),
+        (
+            &["send", "line.fifo", "x", "--group", "g"],
+            "--deduplication-id",
+        ),
+    ];
+    for (arguments, hint) in cases {
+        let refused = server.run(&[&["queue"], arguments].concat());
+        assert_eq!(refused.code, 4, "{arguments:?}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(hint),
+            "{arguments:?}: {}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
 fn a_service_that_is_not_there_is_told_with_what_to_do() {
     let ran = command(&["queue", "list", "--sqs", "127.0.0.1:1"])
         .output()
