@@ -209,6 +209,13 @@ impl Restore {
         if !self.state.queues.partitions().all(is_there) {
             return Err(DecodeError("a queue's row without a partition"));
         }
+        let is_queue = |id| {
+            let topic = self.state.topics.get(id);
+            topic.is_some_and(|topic| topic.config.queue.is_some())
+        };
+        if !self.state.queues.moves.sources().all(is_queue) {
+            return Err(DecodeError("move tasks without a queue"));
+        }
         self.state.producers.slots.restore(self.producers)?;
         Ok(self.state)
     }

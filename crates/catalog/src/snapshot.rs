@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use levada_model::codec::Encoder;
-use levada_model::{PartitionId, SegmentId};
+use levada_model::{PartitionId, SegmentId, TopicId};
 
 use crate::encoding::write_settings;
 use crate::group_rules::GroupWalk;
@@ -46,6 +46,7 @@ enum Stage {
     Segments { passed: Option<SegmentId> },
     Groups,
     Queues { passed: Option<PartitionId> },
+    Moves { passed: Option<TopicId> },
     End,
 }
 
@@ -119,6 +120,7 @@ impl State {
             Stage::Segments { passed } => self.segments.save_slice(passed, saver, rows_max),
             Stage::Groups => (self.group_walk).save_slice(&self.groups, saver, rows_max),
             Stage::Queues { passed } => self.queues.save_slice(passed, saver, rows_max),
+            Stage::Moves { passed } => self.queues.moves.save_slice(passed, saver, rows_max),
             Stage::End => return None,
         };
         if visited == 0 {
@@ -128,7 +130,8 @@ impl State {
                 Stage::Producers { .. } => Stage::Segments { passed: None },
                 Stage::Segments { .. } => Stage::Groups,
                 Stage::Groups => Stage::Queues { passed: None },
-                Stage::Queues { .. } | Stage::End => Stage::End,
+                Stage::Queues { .. } => Stage::Moves { passed: None },
+                Stage::Moves { .. } | Stage::End => Stage::End,
             };
         }
         Some(visited)

@@ -79,7 +79,7 @@ impl State {
         for partition in &partitions {
             self.drop_partition(*partition, effects);
         }
-        self.forget_queue(&partitions);
+        self.forget_queue(id, &partitions);
         self.forget_topic_offsets(id);
         effects.push(Effect::TopicDeleted {
             topic: id,
@@ -133,7 +133,7 @@ impl State {
                 true => Vec::new(),
                 false => topic.partitions().collect(),
             };
-            self.forget_queue(&partitions);
+            self.forget_queue(id, &partitions);
         }
         effects.push(Effect::TopicAltered { topic: id });
         Ok(id)

@@ -127,7 +127,9 @@ impl Engine {
         });
         env.spawn("committer", committer::run(Arc::clone(&inner)));
         env.spawn("maintenance", retention::run(Arc::clone(&inner)));
-        Engine { inner }
+        let engine = Engine { inner };
+        engine.resume_moves();
+        engine
     }
 
     pub fn settings(&self) -> &EngineSettings {

@@ -4,6 +4,7 @@ use levada_model::codec::{DecodeError, Decoder, Encoder};
 use levada_model::{Offset, PartitionId};
 
 use super::deduplication::Digest;
+use super::moves::{MoveUpdate, NewMove};
 use super::table::ReceiptKey;
 use crate::encoding::small;
 
@@ -35,6 +36,10 @@ pub enum QueueCommand {
     Purge { partition: PartitionId },
     /// The key by which receipts are signed; the first one stays.
     SetReceiptKey(ReceiptKey),
+    /// Begins a task, unless one is under way in its queue.
+    StartMove(NewMove),
+    /// How far a task has come; one that has ended stays as it is.
+    UpdateMove(MoveUpdate),
 }
 
 /// One delivery of a message, or a change of its visibility.
@@ -51,6 +56,8 @@ const ACKNOWLEDGE: u8 = 1;
 const DELIVER: u8 = 2;
 const PURGE: u8 = 3;
 const SET_RECEIPT_KEY: u8 = 4;
+const START_MOVE: u8 = 16;
+const UPDATE_MOVE: u8 = 17;
 
 impl QueueCommand {
     /// About how many bytes the stored form takes.
@@ -59,6 +66,7 @@ impl QueueCommand {
             QueueCommand::Acknowledge { offsets, .. } => offsets.len() * 3,
             QueueCommand::Deliver { deliveries, .. } => deliveries.len() * 10,
             QueueCommand::Purge { .. } | QueueCommand::SetReceiptKey(_) => 32,
+            QueueCommand::StartMove(_) | QueueCommand::UpdateMove(_) => 64,
         }
     }
 
@@ -95,6 +103,14 @@ impl QueueCommand {
                 out.u8(SET_RECEIPT_KEY);
                 out.raw(&key.0);
             }
+            QueueCommand::StartMove(begun) => {
+                out.u8(START_MOVE);
+                begun.encode(out);
+            }
+            QueueCommand::UpdateMove(update) => {
+                out.u8(UPDATE_MOVE);
+                update.encode(out);
+            }
         }
     }
 
@@ -124,6 +140,8 @@ impl QueueCommand {
                 partition: PartitionId(input.varint()?),
             },
             SET_RECEIPT_KEY => QueueCommand::SetReceiptKey(ReceiptKey::read(input)?),
+            START_MOVE => QueueCommand::StartMove(NewMove::decode(input)?),
+            UPDATE_MOVE => QueueCommand::UpdateMove(MoveUpdate::decode(input)?),
             _ => return Err(DecodeError("unknown command of a queue")),
         })
     }

@@ -3,6 +3,7 @@
 
 mod command;
 mod deduplication;
+mod moves;
 mod progress;
 mod rules;
 mod settings;
@@ -11,6 +12,9 @@ mod table;
 pub use command::{Delivery, QueueCommand, QueuedBatch};
 pub(crate) use command::{read_queued, write_queued};
 pub use deduplication::{DEDUPLICATION_MS, Digest};
+pub use moves::{
+    MOVES_KEPT_MAX, MOVES_KEPT_MS, Move, MoveId, MoveState, MoveTable, MoveUpdate, NewMove,
+};
 pub use progress::{Exception, Progress};
 pub use settings::{QueueOrigin, QueueSettings};
 pub use table::{QueueTable, ReceiptKey};

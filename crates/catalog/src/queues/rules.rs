@@ -1,6 +1,6 @@
 //! Rules for queues: what is a duplicate, what is delayed, what is done, and what that frees.
 
-use levada_model::{Offset, PartitionId};
+use levada_model::{Offset, PartitionId, TopicId};
 
 use super::command::{QueueCommand, QueuedBatch};
 use super::settings::QueueSettings;
@@ -31,6 +31,15 @@ impl State {
     ) -> Reply {
         match command {
             QueueCommand::SetReceiptKey(key) => self.queues.set_receipt_key(key),
+            QueueCommand::StartMove(begun) => {
+                let topic = self.topics.get(begun.source);
+                if topic.is_some_and(|topic| topic.config.queue.is_some()) {
+                    self.queues.moves.start(begun, now_ms, &mut self.saver);
+                }
+            }
+            QueueCommand::UpdateMove(update) => {
+                self.queues.moves.update(update, &mut self.saver);
+            }
             QueueCommand::Acknowledge { partition, offsets } => {
                 self.change_queue(*partition, effects, |row, end| {
                     for offset in offsets {
@@ -124,7 +133,8 @@ impl State {
     }
 
     /// The topic is no queue any more, or gone.
-    pub(crate) fn forget_queue(&mut self, partitions: &[PartitionId]) {
+    pub(crate) fn forget_queue(&mut self, topic: TopicId, partitions: &[PartitionId]) {
+        self.queues.moves.forget(topic, &mut self.saver);
         for partition in partitions {
             self.queues.remove(*partition, &mut self.saver);
         }

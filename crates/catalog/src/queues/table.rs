@@ -6,6 +6,7 @@ use std::ops::Bound;
 use levada_model::PartitionId;
 use levada_model::codec::{DecodeError, Decoder, Encoder};
 
+use super::moves::MoveTable;
 use super::progress::Progress;
 use crate::saver::{RowKind, Saver};
 
@@ -36,11 +37,13 @@ pub struct QueueTable {
     rows: BTreeMap<PartitionId, Progress>,
     receipt_key: Option<ReceiptKey>,
     key_is_saved: bool,
+    pub(crate) moves: MoveTable,
 }
 
 /// What stands before a row: the key has no partition.
 const KEY_ROW: u8 = 0;
 const PROGRESS_ROW: u8 = 1;
+pub(super) const MOVES_ROW: u8 = 16;
 
 impl QueueTable {
     pub fn get(&self, partition: PartitionId) -> Option<&Progress> {
@@ -54,6 +57,11 @@ impl QueueTable {
 
     pub fn receipt_key(&self) -> Option<&ReceiptKey> {
         self.receipt_key.as_ref()
+    }
+
+    /// Tasks that move messages elsewhere.
+    pub fn moves(&self) -> &MoveTable {
+        &self.moves
     }
 
     pub(super) fn set_receipt_key(&mut self, key: &ReceiptKey) {
@@ -125,6 +133,7 @@ impl QueueTable {
                 let row = Progress::read(input)?;
                 self.rows.insert(partition, row).is_none()
             }
+            MOVES_ROW => self.moves.restore_row(input)?,
             _ => return Err(DecodeError("unknown row of a queue")),
         };
         match is_new {
@@ -146,6 +155,7 @@ impl QueueTable {
             out.varint(partition.0);
             row.write(out);
         }
+        self.moves.digest(out);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Queues: random commands for them, and what always holds.
 
 use levada_catalog::command::{Delivery, QueueCommand, QueuedBatch};
-use levada_catalog::queues::ReceiptKey;
+use levada_catalog::queues::{
+    MOVES_KEPT_MAX, MOVES_KEPT_MS, MoveState, MoveUpdate, NewMove, ReceiptKey,
+};
 use levada_catalog::{Command, State, StateSettings};
 use levada_model::{Offset, PartitionId};
 use proptest::prelude::*;
@@ -51,9 +53,37 @@ pub fn command(state: &State, op: Op, now_ms: i64) -> Command {
                 })
                 .to_vec(),
         },
+        _ if op.b % 5 == 1 => QueueCommand::StartMove(new_move(state, partition, op)),
+        _ if op.b % 5 == 2 => {
+            let begun = new_move(state, partition, op);
+            QueueCommand::UpdateMove(MoveUpdate {
+                source: begun.source,
+                id: begun.id,
+                state: match op.c % 5 {
+                    0 => MoveState::Failed,
+                    1 => MoveState::Completed,
+                    2 => MoveState::Cancelling,
+                    _ => MoveState::Running,
+                },
+                moved: u64::from(op.c),
+                failure: op.c.is_multiple_of(5).then(|| "why".to_owned()),
+            })
+        }
         _ if op.b.is_multiple_of(3) => QueueCommand::SetReceiptKey(ReceiptKey([op.c as u8; 32])),
         _ => QueueCommand::Purge { partition },
     })
+}
+
+/// Of a few ids, so that updates find some.
+fn new_move(state: &State, partition: PartitionId, op: Op) -> NewMove {
+    let topic = state.partition(partition).map(|one| one.topic());
+    NewMove {
+        source: topic.unwrap_or_default(),
+        id: [(op.a % 3) as u8; 16],
+        destination: op.c.is_multiple_of(2).then(|| "elsewhere".to_owned()),
+        messages_per_second_max: op.c.is_multiple_of(3).then_some(u32::from(op.c)),
+        to_move: u64::from(op.b),
+    }
 }
 
 fn apply(state: &mut State, command: QueueCommand) {
@@ -155,4 +185,70 @@ proptest! {
             }
         }
     }
+}
+
+fn begun(state: &State, id: u8) -> NewMove {
+    let topic = state.topic_named("q").unwrap();
+    NewMove {
+        source: topic.id,
+        id: [id; 16],
+        destination: None,
+        messages_per_second_max: None,
+        to_move: 3,
+    }
+}
+
+fn ended(begun: &NewMove, state: MoveState, moved: u64) -> QueueCommand {
+    QueueCommand::UpdateMove(MoveUpdate {
+        source: begun.source,
+        id: begun.id,
+        state,
+        moved,
+        failure: None,
+    })
+}
+
+#[test]
+fn a_queue_has_one_move_under_way_and_remembers_ten_for_ninety_days() {
+    let mut state = State::new(StateSettings::default());
+    let create = create(1, "q", 1, &[("queue.enabled", "true")]);
+    state.apply(&create, START_MS, &mut Vec::new());
+    let at = |state: &mut State, command: QueueCommand, now_ms: i64| {
+        state.apply(&Command::Queue(command), now_ms, &mut Vec::new());
+    };
+    let source = state.topic_named("q").unwrap().id;
+    for id in 0..12 {
+        let now_ms = START_MS + i64::from(id);
+        let begun = begun(&state, id);
+        at(&mut state, QueueCommand::StartMove(begun.clone()), now_ms);
+        let other = NewMove {
+            id: [99; 16],
+            ..begun.clone()
+        };
+        at(&mut state, QueueCommand::StartMove(other), now_ms);
+        let running: Vec<_> = state.queues().moves().running().cloned().collect();
+        assert_eq!(running.len(), 1, "one at a time");
+        assert_eq!(running[0].begun, begun);
+        at(&mut state, ended(&begun, MoveState::Cancelling, 1), now_ms);
+        // Progress that was on its way does not undo the cancellation.
+        at(&mut state, ended(&begun, MoveState::Running, 2), now_ms);
+        let running = state.queues().moves().running().next().unwrap();
+        assert_eq!((running.state, running.moved), (MoveState::Cancelling, 2));
+        at(&mut state, ended(&begun, MoveState::Completed, 3), now_ms);
+        at(&mut state, ended(&begun, MoveState::Failed, 9), now_ms);
+        assert_eq!(state.queues().moves().running().count(), 0);
+    }
+    let seen = |state: &State, now_ms| -> Vec<u8> {
+        let tasks = state.queues().moves().of(source, now_ms);
+        tasks.map(|task| task.begun.id[0]).collect()
+    };
+    let newest: Vec<u8> = (2..12).rev().collect();
+    assert_eq!(newest.len(), MOVES_KEPT_MAX);
+    assert_eq!(seen(&state, START_MS), newest);
+    assert_eq!(seen(&state, START_MS + MOVES_KEPT_MS + 10), [11, 10]);
+    let last = state.queues().moves().of(source, START_MS).next().unwrap();
+    assert_eq!((last.state, last.moved), (MoveState::Completed, 3));
+    let topic = Command::DeleteTopic { topic: source };
+    state.apply(&topic, START_MS, &mut Vec::new());
+    assert_eq!(seen(&state, START_MS), [0; 0]);
 }

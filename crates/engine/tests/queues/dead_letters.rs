@@ -99,7 +99,7 @@ async fn failed(cell: &Cell, messages: usize) {
 async fn dead_letters_move_back_to_where_they_failed() {
     let cell = Cell::start().await;
     failed(&cell, 25).await;
-    let handle = cell.engine.start_move("dead", None, None).unwrap();
+    let handle = cell.engine.start_move("dead", None, None).await.unwrap();
     cell.pass(5).await;
     let tasks = cell.engine.moves("dead", 10);
     assert_eq!(tasks.len(), 1);
@@ -123,16 +123,17 @@ async fn a_move_keeps_to_its_rate_and_can_be_cancelled() {
     let handle = cell
         .engine
         .start_move("dead", Some("elsewhere"), Some(5))
+        .await
         .unwrap();
     assert!(
-        cell.engine.start_move("dead", None, None).is_err(),
+        cell.engine.start_move("dead", None, None).await.is_err(),
         "one at a time"
     );
     cell.pass(2).await;
     let moved = cell.engine.moves("dead", 1)[0].moved;
     assert!((10..=15).contains(&moved), "{moved} moved in two seconds");
-    assert_eq!(cell.engine.cancel_move(&handle), Some(moved));
-    assert_eq!(cell.engine.cancel_move(&handle), None);
+    assert_eq!(cell.engine.cancel_move(&handle).await, Ok(Some(moved)));
+    assert_eq!(cell.engine.cancel_move(&handle).await, Ok(None));
     cell.pass(3).await;
     let task = &cell.engine.moves("dead", 1)[0];
     assert_eq!(task.state, MoveState::Cancelled);
@@ -145,7 +146,7 @@ async fn a_move_without_a_way_home_fails_and_loses_nothing() {
     let cell = Cell::start().await;
     cell.queue("dead", &[]).await;
     cell.send("dead", "sent here by hand").await;
-    cell.engine.start_move("dead", None, None).unwrap();
+    cell.engine.start_move("dead", None, None).await.unwrap();
     cell.pass(1).await;
     let task = &cell.engine.moves("dead", 1)[0];
     assert_eq!(task.state, MoveState::Failed);

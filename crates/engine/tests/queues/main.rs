@@ -5,6 +5,7 @@ mod damage;
 mod dead_letters;
 mod fifo;
 mod full_disk;
+mod moves;
 mod restart;
 mod standard;
 mod support;

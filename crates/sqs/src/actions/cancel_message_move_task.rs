@@ -28,7 +28,7 @@ impl Answer for Response {
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<Response> {
-    let moved = call.engine().cancel_move(&request.handle);
+    let moved = call.engine().cancel_move(&request.handle).await?;
     let moved = moved.ok_or_else(no_resource)?;
     Ok(Response { moved })
 }

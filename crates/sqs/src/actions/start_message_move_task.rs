@@ -1,4 +1,4 @@
-//! SQS: StartMessageMoveTask. A task lives as long as the process; what it has not moved stays.
+//! SQS: StartMessageMoveTask. A restart goes on with the task.
 
 use levada_engine::queue::QueueError;
 
@@ -54,7 +54,8 @@ pub async fn run(call: &Call, request: Request) -> Result<Response> {
         let why = "The destination queue must be of the same type as the source queue.";
         return Err(SqsError::new(Code::InvalidParameter, why));
     }
-    match engine.start_move(source, destination, request.messages_per_second_max) {
+    let started = engine.start_move(source, destination, request.messages_per_second_max);
+    match started.await {
         Ok(handle) => Ok(Response { handle }),
         Err(QueueError::Unknown) => Err(no_resource()),
         // One is under way already.
