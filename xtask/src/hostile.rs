@@ -14,13 +14,23 @@ pub struct Options {
     /// How long each attack lasts
     #[arg(long, default_value_t = 20)]
     pub seconds: u64,
-    /// Only these attacks: flood, garbage, idle, slow, claims, unread, polls, bombs
+    /// Only these attacks: flood, garbage, idle, slow, claims, unread, polls, bombs; on the SQS port
+    /// sqs-flood, sqs-idle, sqs-heads, sqs-bodies, sqs-large, sqs-claims, sqs-deep, sqs-polls
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub attack: Vec<String>,
 }
 
 /// The attacks of the short form: those with connections and bytes that are no requests.
-pub const SHORT: [&str; 5] = ["flood", "garbage", "idle", "slow", "claims"];
+pub const SHORT: [&str; 8] = [
+    "flood",
+    "garbage",
+    "idle",
+    "slow",
+    "claims",
+    "sqs-heads",
+    "sqs-bodies",
+    "sqs-polls",
+];
 
 /// Floods, slow senders, false sizes, silent and unreading clients, decompression bombs: memory,
 /// descriptors, the log and another client's latency are measured (Linux).
@@ -49,6 +59,6 @@ pub fn run(options: &Options) -> Result<Tally> {
     }
     cargo.arg("--folder").arg(&folder);
     cargo.arg("--").arg(levada_binary());
-    cargo.args(["serve", "--kafka", "{address}", "--data", "{data}"]);
-    proofs::counted(cargo.args(["--http", "off", "--sqs", "off"]))
+    cargo.args(["serve", "--kafka", "{address}", "--sqs", "{sqs}"]);
+    proofs::counted(cargo.args(["--data", "{data}", "--http", "off"]))
 }

@@ -4,19 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use levada_env::Env;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::actions::Action;
+use crate::arrival::read_body;
 use crate::auth::{Caller, Identity, Signed, authorize, verify};
 use crate::call::{Call, Shared};
 use crate::errors::{Code, Result, SqsError};
-use crate::limits::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 use crate::message::hex;
 use crate::names;
 use crate::protocol::{Fields, Protocol, Value, json, query, reply};
@@ -145,47 +144,6 @@ async fn work(
     let answer = work.await;
     drop(permit);
     answer
-}
-
-/// Reads the body within the budget of all bodies, the limit of one, and a time.
-async fn read_body(shared: &Shared, body: Incoming) -> Result<(Bytes, OwnedSemaphorePermit)> {
-    let too_large = || {
-        let message = format!("A request can have {BODY_BYTES_MAX} bytes at most.");
-        SqsError::new(Code::TooLarge, message)
-    };
-    let announced = body.size_hint().upper();
-    let bytes = announced.map_or(Some(BODY_BYTES_MAX), |bytes| usize::try_from(bytes).ok());
-    let bytes = bytes
-        .filter(|bytes| *bytes <= BODY_BYTES_MAX)
-        .ok_or_else(too_large)?;
-    let budget = Arc::clone(&shared.requests);
-    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-    let unavailable = |_| SqsError::new(Code::Unavailable, "The service is stopping.");
-    let _arriving = match bytes > SMALL_BODY_BYTES_MAX {
-        true => {
-            let place = shared.arriving.acquire_many(permits).await;
-            Some(place.map_err(unavailable)?)
-        }
-        false => None,
-    };
-    let permit = budget
-        .acquire_many_owned(permits)
-        .await
-        .map_err(unavailable)?;
-    let reading = Limited::new(body, BODY_BYTES_MAX).collect();
-    match shared
-        .env
-        .timeout(shared.settings.transfer_timeout, reading)
-        .await
-    {
-        Ok(Ok(body)) => Ok((body.to_bytes(), permit)),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(SqsError::malformed("The body ended too early.")),
-        Err(_) => Err(SqsError::new(
-            Code::Slow,
-            "The body did not arrive in time.",
-        )),
-    }
 }
 
 /// Who signed; `None`: nobody did, or nobody is asked to.

@@ -1,7 +1,7 @@
 //! Floor 5: the SQS front end over [`Engine`](levada_engine::Engine).
 //!
 //! A request's way: `listener` accepts (hyper reads HTTP) -> `http` finds the protocol, reads the
-//! body within a budget, verifies the signature, and once the action is known asks the queue's policy
+//! body within a budget (`arrival`), verifies the signature, and once the action is known asks the queue's policy
 //! (`auth`) -> `protocol` decodes JSON or a form into
 //! one tree -> one file an action in `actions` reads its fields, calls the engine's queues, and
 //! writes its answer through `protocol`'s writer -> `errors` has each refusal's name in both.
@@ -12,6 +12,7 @@
 //! Knows the protocol and the engine. Knows no journal, no sequencer and no other listener.
 
 mod actions;
+mod arrival;
 mod auth;
 mod batch;
 mod call;

@@ -1,6 +1,8 @@
 //! Every limit of this listener that is not a setting, with the relations between them asserted.
 //! Those of the service itself are in its developer guide under "quotas".
 
+use std::time::Duration;
+
 /// Longest message, and longest batch of them, in bytes of bodies and attributes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Messages that a receive gives, and entries of a batch.
@@ -13,6 +15,10 @@ pub const RECEIVE_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 pub const BODY_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// A body up to here is not held back by large ones that are slow to arrive.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+/// What a small body takes of the budget before anything of it has come.
+pub const CLAIM_BYTES: usize = 4 << 10;
+/// How long a body may take to arrive when others wait for a place in the budget.
+pub const SCARCE_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Largest request head: a presigned GET carries a small message in its address.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Values in one JSON body, and fields of one form: the largest real request, a batch of ten
@@ -79,6 +85,7 @@ pub const SIGNED_HEADERS_MAX: usize = 64;
 const _: () = assert!(RECEIVE_BYTES_MAX >= MESSAGE_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > MESSAGE_BYTES_MAX);
 const _: () = assert!(SMALL_BODY_BYTES_MAX < BODY_BYTES_MAX);
+const _: () = assert!(CLAIM_BYTES < SMALL_BODY_BYTES_MAX);
 const _: () = assert!(RETENTION_SECONDS_DEFAULT <= RETENTION_SECONDS_MAX);
 const _: () = assert!(POLICY_CACHE_BYTES_MAX > 64 * POLICY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= u32::MAX as usize);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use levada_sqs::SqsSettings;
-use levada_sqs::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use levada_sqs::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -108,6 +108,59 @@ async fn bodies_that_do_not_come_hold_back_no_small_request() {
         assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
     }
     drop(slow);
+}
+
+/// So many connections that announce a small body, and send that many bytes of it.
+async fn unfinished(server: &Server, count: u64, sent: usize) -> Vec<TcpStream> {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: AmazonSQS.ListQueues";
+    let head = format!("{head}\r\nContent-Length: {SMALL_BODY_BYTES_MAX}\r\n\r\n");
+    let bytes = [head.as_bytes(), &vec![b' '; sent]].concat();
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        streams.push(stream);
+    }
+    while server.listener.metrics().snapshot().connections < count {
+        tokio::task::yield_now().await;
+    }
+    streams
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_bodies_that_are_only_announced_hold_back_nobody() {
+    let settings = SqsSettings {
+        request_bytes_max: BODY_BYTES_MAX,
+        ..SqsSettings::default()
+    };
+    let server = Server::start_with(settings).await;
+    // Together they announce four times the budget.
+    let held = unfinished(&server, 256, 1).await;
+    let served = async {
+        for _ in 0..20 {
+            assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(10), served).await;
+    outcome.expect("nobody waits for bodies that do not come");
+    let refused = server.listener.metrics().snapshot().refused;
+    assert_eq!(refused, 0, "none of them had to make way");
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_stop_short_make_way_when_others_wait() {
+    let settings = SqsSettings {
+        request_bytes_max: BODY_BYTES_MAX,
+        ..SqsSettings::default()
+    };
+    let server = Server::start_with(settings).await;
+    let held = unfinished(&server, 80, SMALL_BODY_BYTES_MAX - 1).await;
+    // Not the thirty seconds that a body may take else.
+    let served = server.ok("ListQueues", json!({}));
+    let outcome = tokio::time::timeout(Duration::from_secs(10), served).await;
+    assert_eq!(outcome.expect("they make way"), json!({}));
+    drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]

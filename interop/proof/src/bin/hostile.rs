@@ -35,7 +35,7 @@ struct Arguments {
     /// ... and for answers (`memory.response_bytes`)
     #[arg(long, default_value_t = 48 << 20)]
     response_bytes: u64,
-    /// Starts the broker; `{address}` and `{data}` are filled in
+    /// Starts the broker; `{address}`, `{sqs}` and `{data}` are filled in
     #[arg(last = true, required_unless_present = "against")]
     command: Vec<String>,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::net::sockopt::set_socket_linger;
 
-use super::{Plan, Target, bombs, pressure};
+use super::{Plan, Target, bombs, pressure, sqs};
 use crate::load::Random;
 
 /// Memory beside the budgets that any load may take: caches, buffers of the allocator.
@@ -22,11 +22,11 @@ const CONNECTION_KIB: u64 = 12;
 const IDLE: usize = 9_000;
 /// Connections that send a byte now and then.
 const SLOW: usize = 2_000;
-const SLOW_PAUSE: Duration = Duration::from_millis(250);
+pub const SLOW_PAUSE: Duration = Duration::from_millis(250);
 /// Connections that claim to send 100 MB.
 const CLAIMS: usize = 3_000;
 const CLAIM_BYTES: i32 = 100_000_000;
-const FLOODERS: usize = 3;
+pub const FLOODERS: usize = 3;
 
 /// One attack.
 pub struct Attack {
@@ -57,6 +57,14 @@ pub const ALL: &[Attack] = &[
         pressure::polls,
     ),
     attack("bombs", 100, true, bombs::OPENED_MB_MAX, bombs::run),
+    attack("sqs-flood", 100, false, 0, sqs::flood),
+    attack("sqs-idle", sqs::IDLE, false, 0, sqs::idle),
+    attack("sqs-heads", sqs::SLOW, false, 0, sqs::heads),
+    attack("sqs-bodies", sqs::SLOW, true, 0, sqs::bodies),
+    attack("sqs-large", sqs::SLOW, true, 0, sqs::large_bodies),
+    attack("sqs-claims", sqs::SLOW, false, 0, sqs::claims),
+    attack("sqs-deep", 100, true, 0, sqs::deep),
+    attack("sqs-polls", sqs::POLLS, false, 0, sqs::polls),
 ];
 
 const fn attack(
@@ -97,7 +105,7 @@ pub fn connect(address: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn wait_until_over(target: &Target<'_>) {
+pub fn wait_until_over(target: &Target<'_>) {
     while !target.is_over() {
         thread::sleep(Duration::from_millis(10));
     }
@@ -151,10 +159,10 @@ fn garbage(target: &Target<'_>, ready: &Arc<AtomicBool>) -> Result<String> {
 }
 
 /// Opens so many connections and sends each the same beginning.
-fn hold(target: &Target<'_>, count: usize, beginning: &[u8]) -> Result<Vec<TcpStream>> {
+pub fn hold(address: &str, count: usize, beginning: &[u8]) -> Result<Vec<TcpStream>> {
     let mut held = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut stream = connect(target.address)?;
+        let mut stream = connect(address)?;
         stream.write_all(beginning)?;
         held.push(stream);
     }
@@ -163,8 +171,8 @@ fn hold(target: &Target<'_>, count: usize, beginning: &[u8]) -> Result<Vec<TcpSt
 
 /// Many connections of which nothing comes, half of them within the size of a request.
 fn idle(target: &Target<'_>, ready: &Arc<AtomicBool>) -> Result<String> {
-    let silent = hold(target, IDLE / 2, &[])?;
-    let half = hold(target, IDLE / 2, &[0, 0])?;
+    let silent = hold(target.address, IDLE / 2, &[])?;
+    let half = hold(target.address, IDLE / 2, &[0, 0])?;
     ready.store(true, Ordering::Release);
     wait_until_over(target);
     let count = silent.len() + half.len();
@@ -175,7 +183,7 @@ fn idle(target: &Target<'_>, ready: &Arc<AtomicBool>) -> Result<String> {
 
 /// A byte now and then of a request that never ends.
 fn slow(target: &Target<'_>, ready: &Arc<AtomicBool>) -> Result<String> {
-    let mut held = hold(target, SLOW, &5_000i32.to_be_bytes())?;
+    let mut held = hold(target.address, SLOW, &5_000i32.to_be_bytes())?;
     ready.store(true, Ordering::Release);
     let mut bytes = 0;
     while !target.is_over() {
@@ -190,7 +198,7 @@ fn slow(target: &Target<'_>, ready: &Arc<AtomicBool>) -> Result<String> {
 /// Claims of 100 MB on many connections: some bytes come, and whoever is closed comes again.
 fn claims(target: &Target<'_>, ready: &Arc<AtomicBool>) -> Result<String> {
     let beginning = [&CLAIM_BYTES.to_be_bytes()[..], &[0; 1000]].concat();
-    let mut held = hold(target, CLAIMS, &beginning)?;
+    let mut held = hold(target.address, CLAIMS, &beginning)?;
     ready.store(true, Ordering::Release);
     let mut again = 0;
     while !target.is_over() {

@@ -8,6 +8,7 @@ use levada_records::Producer;
 use levada_wire_kafka::KStr;
 use levada_wire_kafka::messages::*;
 
+use super::sqs;
 use super::{BAD_TOPIC, COMPACTED_TOPIC, GOOD_TOPIC, WIDE_PARTITIONS, WIDE_TOPIC};
 use crate::batch;
 use crate::connection::Connection;
@@ -20,7 +21,7 @@ const VALUE_BYTES: usize = 8 * 1024;
 const PRODUCE_VERSION: i16 = 9;
 const FETCH_VERSION: i16 = 11;
 
-/// How long each of its rounds took: connect, produce, fetch.
+/// How long each of its rounds took: connect, produce, fetch; the same with a queue.
 #[derive(Default)]
 pub struct Client {
     took: Vec<Duration>,
@@ -105,18 +106,21 @@ pub fn fetch(topic: &str, offset: i64, wait_ms: i32) -> FetchRequest {
 }
 
 impl Client {
-    /// Produces and fetches for so long, each tenth time over a new connection. An answer that does
+    /// Produces and fetches, sends, receives and deletes for so long, each tenth time over new
+    /// connections. An answer that does
     /// not come within [`ANSWER_WAIT`] ends it.
-    pub fn measure(address: &str, length: Duration, sample: &dyn Fn()) -> Client {
+    pub fn measure((address, sqs): (&str, &str), length: Duration, sample: &dyn Fn()) -> Client {
         let began = Instant::now();
         let mut client = Client::default();
-        let mut connection = None;
+        let (mut connection, mut stream) = (None, None);
         while began.elapsed() < length && client.error.is_none() {
             let started = Instant::now();
             if client.took.len() % 10 == 9 {
-                connection = None;
+                (connection, stream) = (None, None);
             }
-            match round(address, &mut connection) {
+            let both = round(address, &mut connection)
+                .and_then(|()| sqs::round(sqs, &mut stream, ANSWER_WAIT));
+            match both {
                 Ok(()) => client.took.push(started.elapsed()),
                 Err(error) => client.error = Some(format!("{error:#}")),
             }

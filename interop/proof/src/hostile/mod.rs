@@ -9,6 +9,7 @@ mod bombs;
 mod client;
 mod observe;
 mod pressure;
+mod sqs;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +46,7 @@ const LINES_PER_SECOND: u64 = 3;
 
 /// What to do.
 pub struct Plan {
-    /// Starts the broker; `{address}` and `{data}` are filled in.
+    /// Starts the broker; `{address}`, `{sqs}` and `{data}` are filled in.
     pub command: Vec<String>,
     pub folder: PathBuf,
     /// How long each attack lasts.
@@ -81,6 +82,8 @@ pub struct Report {
 /// What an attack needs to know and to tell.
 pub struct Target<'a> {
     pub address: &'a str,
+    /// Of the SQS listener, where it is attacked too.
+    pub sqs: Option<&'a str>,
     /// Set when the attack's time is over.
     pub over: &'a AtomicBool,
 }
@@ -98,17 +101,23 @@ impl Target<'_> {
 pub fn run(plan: &Plan) -> Result<Vec<Report>> {
     let data = plan.folder.join("data");
     std::fs::create_dir_all(&data)?;
-    let mut server = Server::new(&plan.command, &plan.folder, data)?;
+    let sqs = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .to_string();
+    let words = plan.command.iter().map(|word| word.replace("{sqs}", &sqs));
+    let words: Vec<String> = words.collect();
+    let mut server = Server::new(&words, &plan.folder, data)?;
     server.start()?;
     let pid = server.pid().context("the broker runs")?;
     let process = Process::new(pid, plan.folder.join("broker.log"));
     client::create_topics(&server.address)?;
+    sqs::create_queues(&sqs)?;
     let mut reports = Vec::new();
     for attack in attacks::ALL {
         if !plan.only.is_empty() && !plan.only.iter().any(|name| name == attack.name) {
             continue;
         }
-        let report = one(plan, attack, &server.address, &process)
+        let report = one(plan, attack, (&server.address, &sqs), &process)
             .with_context(|| format!("the attack {}", attack.name))?;
         print(&report);
         reports.push(report);
@@ -125,7 +134,11 @@ pub fn run(plan: &Plan) -> Result<Vec<Report>> {
 pub fn attack(address: &str, only: &[String], over: &AtomicBool) -> Result<Vec<String>> {
     let chosen = attacks::ALL.iter();
     let chosen = chosen.filter(|attack| only.iter().any(|name| name == attack.name));
-    let target = &Target { address, over };
+    let target = &Target {
+        address,
+        sqs: None,
+        over,
+    };
     let ready = &Arc::new(AtomicBool::new(false));
     thread::scope(|scope| {
         let running: Vec<_> = chosen
@@ -139,9 +152,14 @@ pub fn attack(address: &str, only: &[String], over: &AtomicBool) -> Result<Vec<S
     })
 }
 
-fn one(plan: &Plan, attack: &attacks::Attack, address: &str, process: &Process) -> Result<Report> {
+fn one(
+    plan: &Plan,
+    attack: &attacks::Attack,
+    (address, sqs): (&str, &str),
+    process: &Process,
+) -> Result<Report> {
     let length = Duration::from_secs(plan.seconds);
-    let before = Client::measure(address, length / 2, &|| {});
+    let before = Client::measure((address, sqs), length / 2, &|| {});
     let (rss_before, descriptors_before, lines_before) =
         (process.rss_mb()?, process.descriptors()?, process.lines()?);
     let (over, peaks) = (AtomicBool::new(false), Mutex::new((0u64, 0usize)));
@@ -155,6 +173,7 @@ fn one(plan: &Plan, attack: &attacks::Attack, address: &str, process: &Process) 
     };
     let target = Target {
         address,
+        sqs: Some(sqs),
         over: &over,
     };
     let ready = Arc::new(AtomicBool::new(false));
@@ -165,7 +184,7 @@ fn one(plan: &Plan, attack: &attacks::Attack, address: &str, process: &Process) 
             sample();
             thread::sleep(Duration::from_millis(20));
         }
-        let during = Client::measure(address, length, &sample);
+        let during = Client::measure((address, sqs), length, &sample);
         over.store(true, Ordering::Relaxed);
         let did = attacker
             .join()
