@@ -71,7 +71,7 @@ fn settings(storage: &Storage) -> Settings {
         ("storage.data", "/data"),
         ("kafka.listen", "0.0.0.0:9092"),
         ("http.listen", "off"),
-        ("sqs.listen", "off"),
+        ("sqs.listen", "0.0.0.0:9324"),
         ("server.insecure", "true"),
         ("kafka.auto_create_topics", "false"),
         ("groups.initial_rebalance_delay_ms", "50"),

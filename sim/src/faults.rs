@@ -51,6 +51,12 @@ faults! {
     Cut = "connection cut",
     Retry = "request sent again without an answer to the first",
     Duplicate = "acknowledged batch sent again",
+    MessageRetry = "message sent again without an answer to the first",
+    MessageDuplicate = "acknowledged message sent again",
+    Lapse = "lease left to run out",
+    OldReceipt = "receipt of an earlier delivery used",
+    DeadLetter = "message found in a dead-letter queue",
+    Purge = "queue purged",
 }
 
 impl Fault {

@@ -159,7 +159,8 @@ impl Injector {
                 let size = [500, 5_000, 60_000, 600_000][self.random.below(4) as usize];
                 let jump = self.random.below(2 * size) as i64 - size as i64;
                 self.world.skew_ms.fetch_add(jump, Relaxed);
-                self.world.fault(fault, format!("clock jumps {jump} ms"));
+                self.world.tally.add(fault, 1);
+                self.world.recorder.note(Note::ClockJump { by_ms: jump });
             }
             Fault::Cut => {
                 let random = &self.random;

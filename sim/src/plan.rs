@@ -8,6 +8,8 @@ use crate::faults::Fault;
 
 /// The broker's Kafka port.
 pub const PORT: u16 = 9092;
+/// The broker's SQS port.
+pub const SQS_PORT: u16 = 9324;
 /// Hosts that clients live on; each has its own way to the broker.
 pub const CLIENT_HOSTS: [&str; 3] = ["north", "south", "west"];
 
@@ -30,7 +32,24 @@ pub struct Crew {
     pub readers: u64,
     pub groups: u64,
     pub members: u64,
+    /// Workers on the queues; none: there are no queues.
+    pub queues: u64,
 }
+
+/// A queue of a run.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub name: &'static str,
+    pub is_fifo: bool,
+    pub delay_s: u64,
+    /// FIFO queues: without ids, by content.
+    pub by_content: bool,
+    /// The queue that gets what was received so often.
+    pub dead_letters: Option<(&'static str, u32)>,
+}
+
+/// Begins the name of each queue: their topics are no topics to the clients of Kafka.
+pub const QUEUE_NAME: &str = "jobs";
 
 /// One run as its seed decides it.
 #[derive(Clone, Debug)]
@@ -46,6 +65,8 @@ pub struct Plan {
     pub latency_max: Duration,
     /// Whether the last restart is a stop in good order instead of a power loss.
     pub stops_cleanly: bool,
+    /// Dead-letter queues stand before those that name them.
+    pub queues: Vec<Queue>,
 }
 
 impl Plan {
@@ -67,6 +88,7 @@ impl Plan {
             readers: 1 + random.below(2),
             groups: random.below(3),
             members: 1 + random.below(3),
+            queues: 0,
         };
         // Some kinds only: faults that are there all the time hide what few of them would show.
         let share = 1 + random.below(4);
@@ -75,7 +97,7 @@ impl Plan {
             .copied()
             .filter(|_| random.below(4) < share)
             .collect();
-        Self {
+        let mut plan = Self {
             seed,
             storage,
             crew,
@@ -84,6 +106,37 @@ impl Plan {
             fault_every: Duration::from_millis(one_of(&[250, 600, 1500])),
             latency_max: Duration::from_millis(one_of(&[1, 5, 30])),
             stops_cleanly: random.one_in(4),
+            queues: Vec::new(),
+        };
+        // Half of the runs have queues.
+        plan.crew.queues = random.below(6).saturating_sub(2);
+        if plan.crew.queues > 0 {
+            plan.queues = queues(&random);
         }
+        plan
     }
+}
+
+/// A queue of each kind with its dead-letter queue.
+fn queues(random: &SeededRandom) -> Vec<Queue> {
+    let dead = |name, is_fifo| Queue {
+        name,
+        is_fifo,
+        delay_s: 0,
+        by_content: false,
+        dead_letters: None,
+    };
+    let source = |name, is_fifo, target| Queue {
+        name,
+        is_fifo,
+        delay_s: random.below(5).saturating_sub(3),
+        by_content: is_fifo && random.one_in(3),
+        dead_letters: Some((target, 1 + random.below(3) as u32)),
+    };
+    vec![
+        dead("jobs-dead", false),
+        dead("jobs-dead.fifo", true),
+        source("jobs", false, "jobs-dead"),
+        source("jobs.fifo", true, "jobs-dead.fifo"),
+    ]
 }

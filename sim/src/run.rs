@@ -10,7 +10,7 @@ use turmoil::{Builder, Sim};
 
 use crate::broker;
 use crate::clients;
-use crate::faults::Fired;
+use crate::faults::{Fault, Fired};
 use crate::history::check::{Report as Checked, check_all};
 use crate::history::{History, Note, What};
 use crate::injector::Injector;
@@ -111,6 +111,7 @@ fn play(world: &Arc<World>) -> Result<(), String> {
     })?;
     debug_assert!(sim.elapsed() >= began);
     set_now(sim.elapsed());
+    pass_every_lease(world);
     restart(world, &mut sim, &mut injector);
     until(&mut sim, &mut injector, "the last start", &|world, _| {
         world.broker() != Broker::Up
@@ -121,6 +122,20 @@ fn play(world: &Arc<World>) -> Result<(), String> {
     until(&mut sim, &mut injector, "the audit", &|_, sim| {
         !sim.is_host_running("auditor")
     })
+}
+
+/// How far a clock that was set back may have put off what waits for it: more than all jumps of a run
+/// together.
+const EVERY_JUMP_MS: i64 = 12 * 3_600_000;
+
+/// A clock that was set back hides messages for longer than an audit lasts.
+fn pass_every_lease(world: &World) {
+    if world.plan.faults.contains(&Fault::ClockJump) {
+        let by_ms = EVERY_JUMP_MS;
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        world.skew_ms.fetch_add(by_ms, relaxed);
+        world.recorder.note(Note::ClockJump { by_ms });
+    }
 }
 
 fn restart(world: &World, sim: &mut Sim<'_>, injector: &mut Injector) {

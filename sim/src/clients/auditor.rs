@@ -9,7 +9,7 @@ use super::fetch::{By, fetch};
 use super::link::{Link, is, is_gone};
 use super::member::fetch_committed;
 use super::reader::step_over;
-use super::{ClientId, group_name};
+use super::{ClientId, group_name, queues};
 use crate::history::{End, ListedTopic, Retention};
 use crate::world::{KnownTopic, Phase, World};
 
@@ -43,6 +43,7 @@ pub async fn audit(world: Arc<World>) -> turmoil::Result {
             }
         }
     }
+    queues::drain(link).await;
     Ok(())
 }
 

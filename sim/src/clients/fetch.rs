@@ -11,7 +11,7 @@ use crate::history::{Answer, Op, RecordId};
 use crate::world::KnownTopic;
 
 /// The greatest version of Fetch that names topics by name.
-const BY_NAME_MAX: i16 = 12;
+pub const BY_NAME_MAX: i16 = 12;
 /// Most bytes that a batch may take when it is decompressed.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
@@ -70,7 +70,8 @@ pub async fn fetch(
         (code, _) => code,
     };
     let (high, start, records) = data.map_or((-1, -1, Vec::new()), |data| {
-        let records = read(data.records.clone().unwrap_or_default(), from);
+        let run = data.records.clone().unwrap_or_default();
+        let records = read(run, from, RecordId::read);
         (data.high_watermark, data.log_start_offset, records)
     });
     let next = records.last().map_or(from, |(offset, _)| offset.plus(1));
@@ -86,9 +87,13 @@ pub async fn fetch(
     Some(ended.map(|()| Fetched { next }))
 }
 
-/// The records of a fetched run from `from` on. What cannot be read is a record that nobody wrote:
-/// no broker may answer so.
-fn read(run: Records, from: Offset) -> Vec<(Offset, RecordId)> {
+/// The records of a fetched run from `from` on, whose values `identify` knows. What cannot be read is
+/// a record that nobody wrote: no broker may answer so.
+pub fn read(
+    run: Records,
+    from: Offset,
+    identify: impl Fn(&[u8]) -> RecordId,
+) -> Vec<(Offset, RecordId)> {
     let mut found = Vec::new();
     for batch in Batches::new(run.into_bytes()) {
         let Ok((header, bytes)) = batch else {
@@ -103,7 +108,7 @@ fn read(run: Records, from: Offset) -> Vec<(Offset, RecordId)> {
             match record {
                 Ok(record) => {
                     let value = record.value.clone().unwrap_or_default();
-                    let id = RecordId::read(&value);
+                    let id = identify(&value);
                     found.push((Offset(batch.offset(&record)), id));
                 }
                 Err(_) => found.push((Offset(header.base_offset), RecordId::read(b"bad"))),

@@ -13,7 +13,7 @@ use levada_wire_kafka::{ErrorCode, KStr, Request, Uuid};
 
 use crate::faults::Fault;
 use crate::history::{Answer, CallId, ClientId, End, ListedTopic, Op, Place, Recorder, Topic};
-use crate::plan::PORT;
+use crate::plan::{PORT, QUEUE_NAME};
 use crate::world::{KnownTopic, World};
 
 /// A client's way to the broker.
@@ -166,7 +166,7 @@ impl Link {
         Some(ended.map(|()| Offset(offset)))
     }
 
-    /// Every topic.
+    /// Every topic that is no queue.
     pub async fn list_topics(&mut self) -> Option<Vec<ListedTopic>> {
         let request = MetadataRequest {
             topics: None,
@@ -182,6 +182,7 @@ impl Link {
                 id: TopicId(topic.topic_id.0),
                 partitions: topic.partitions.len() as i32,
             })
+            .filter(|topic: &ListedTopic| !topic.name.starts_with(QUEUE_NAME))
             .collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         let ended = self.end(call, answer.error_code, Answer::Topics(topics.clone()));

@@ -6,6 +6,7 @@ mod fetch;
 mod link;
 mod member;
 mod producer;
+mod queues;
 mod reader;
 
 use std::future::Future;
@@ -55,6 +56,12 @@ fn crew(world: &Arc<World>) -> Vec<Begin> {
             let name = group_name(group);
             all.push(Box::new(|link| Box::pin(member::work(link, name))));
         }
+    }
+    for _ in 0..crew.queues {
+        all.push(Box::new(|link| Box::pin(queues::work(link))));
+    }
+    if crew.queues > 0 {
+        all.push(Box::new(|link| Box::pin(queues::follow(link))));
     }
     all
 }

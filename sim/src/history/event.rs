@@ -8,6 +8,7 @@
 use levada_model::{Offset, ProducerEpoch, ProducerId, Sequence, TopicId};
 
 use super::RecordId;
+use super::queue::{QueueAnswer, QueueOp};
 
 /// A simulated client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +99,8 @@ pub enum Op {
     FetchCommitted { group: String, at: Place },
     /// DeleteGroups of one group. [`Answer::Done`].
     DeleteGroup { group: String },
+    /// An action on a queue. [`Answer::Queue`].
+    Queue { queue: String, op: QueueOp },
 }
 
 /// A topic in the answer to a listing.
@@ -133,6 +136,7 @@ pub enum Answer {
     },
     /// None: the group has committed nothing there.
     Committed(Option<Offset>),
+    Queue(QueueAnswer),
 }
 
 /// How a call ended.
@@ -167,6 +171,8 @@ pub enum Note {
         what: String,
         may_cost: Option<Vec<Cost>>,
     },
+    /// The broker's wall clock was set: what it measures by it says nothing from here on.
+    ClockJump { by_ms: i64 },
     /// Any other fault, for whoever reads the trace.
     Fault { what: String },
     /// A group has no committed offset in a partition and begins here. Without this note it

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod event;
+mod queue;
 mod record;
 mod recorder;
 mod render;
@@ -15,6 +16,7 @@ pub use event::{
     Answer, CallId, ClientId, Cost, End, Event, ListedTopic, Note, Op, Outcome, Place, Retention,
     Sequenced, Topic, What,
 };
+pub use queue::{Delivery, MessageKey, NewMessage, Part, QueueAnswer, QueueOp};
 pub use record::RecordId;
 pub use recorder::Recorder;
 

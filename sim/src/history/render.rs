@@ -74,6 +74,7 @@ impl Display for Op {
             }
             Op::FetchCommitted { group, at } => write!(f, "fetch-committed {group} {at}"),
             Op::DeleteGroup { group } => write!(f, "delete-group {group}"),
+            Op::Queue { queue, op } => write!(f, "{queue} {op}"),
         }
     }
 }
@@ -119,6 +120,7 @@ impl Display for Answer {
             } => write!(f, "generation={generation} {}", Spaced(assignment)),
             Answer::Committed(Some(offset)) => write!(f, "committed={offset}"),
             Answer::Committed(None) => f.write_str("committed=none"),
+            Answer::Queue(answer) => answer.fmt(f),
         }
     }
 }
@@ -145,6 +147,7 @@ impl Display for Note {
                     Some(costs) => write!(f, " may cost [{}]", Spaced(costs)),
                 }
             }
+            Note::ClockJump { by_ms } => write!(f, "clock jumps {by_ms} ms"),
             Note::Fault { what } => write!(f, "fault {what:?}"),
             Note::GroupBegins { group, at, offset } => {
                 write!(f, "group {group} begins {at} offset={offset}")
@@ -190,7 +193,8 @@ impl Display for History {
     }
 }
 
-struct Spaced<'a, T>(&'a [T]);
+/// Items with a space between two.
+pub(super) struct Spaced<'a, T>(pub &'a [T]);
 
 impl<T: Display> Display for Spaced<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

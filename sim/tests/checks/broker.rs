@@ -164,6 +164,7 @@ impl Broker {
                 self.groups.remove(group);
                 Outcome::Ok(Answer::Done)
             }
+            Op::Queue { .. } => Outcome::Unknown("it has no queues".to_owned()),
         }
     }
 

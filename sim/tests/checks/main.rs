@@ -8,6 +8,7 @@ mod groups;
 mod log;
 mod mutants;
 mod mutations;
+mod queues;
 mod records;
 mod script;
 mod topics;

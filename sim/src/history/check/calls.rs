@@ -149,6 +149,7 @@ fn fits(op: &Op, outcome: &Outcome) -> bool {
         Op::DeleteTopic { .. } | Op::Commit { .. } | Op::DeleteGroup { .. } => {
             matches!(answer, Answer::Done)
         }
+        Op::Queue { .. } => matches!(answer, Answer::Queue(_)),
     }
 }
 

@@ -7,6 +7,7 @@ use levada_wire_kafka::ErrorCode;
 
 use super::bounds::Bounds;
 use super::calls::{self, Append, Call, Effect, Read};
+use super::queues::Queues;
 use super::topics::{Part, Topics};
 use crate::history::*;
 
@@ -35,6 +36,7 @@ pub struct Facts<'a> {
     pub appends: Vec<Append<'a>>,
     pub reads: Vec<Read<'a>>,
     pub notes: Vec<(usize, &'a Note)>,
+    pub queues: Queues<'a>,
     /// The event from which on everything is read back.
     pub audit: Option<usize>,
     damages: Vec<Damage>,
@@ -58,6 +60,7 @@ impl<'a> Facts<'a> {
             .iter()
             .filter_map(|(event, note)| damage(&topics, *event, note));
         let mut facts = Facts {
+            queues: Queues::new(history, &calls),
             history,
             appends: calls::appends(&calls),
             reads: calls::reads(&calls),

@@ -22,6 +22,7 @@ mod linear;
 mod log_spec;
 mod order;
 mod origin;
+mod queues;
 mod reads;
 mod retention;
 mod watermark;
@@ -38,7 +39,7 @@ const VIOLATIONS_MAX: usize = 10;
 type Check = (&'static str, fn(&Facts<'_>, &mut Findings));
 
 /// Every check, in the order in which they are told.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 21] = [
     ("kept", kept::check),
     ("origin", origin::check),
     ("duplicates", duplicates::check),
@@ -52,6 +53,14 @@ const CHECKS: [Check; 13] = [
     ("committed", committed::check),
     ("groups", groups::check),
     ("linear", linear::check),
+    ("queue-kept", queues::kept::check),
+    ("queue-done", queues::done::check),
+    ("queue-delay", queues::times::check_delays),
+    ("queue-hidden", queues::times::check_hidden),
+    ("queue-order", queues::order::check),
+    ("queue-once", queues::order::check_once),
+    ("queue-attempts", queues::attempts::check),
+    ("queue-log", queues::log::check),
 ];
 
 /// Events of a history that contradict each other.
