@@ -134,8 +134,11 @@ impl Progress {
             attempts: 0,
             first_received_ms: 0,
         });
-        // Reports of standard queues may come out of order.
-        exception.attempts = exception.attempts.max(delivery.attempts);
+        // Reports may come out of order: an earlier delivery says nothing of the later one's time.
+        if delivery.attempts < exception.attempts {
+            return;
+        }
+        exception.attempts = delivery.attempts;
         exception.visible_ms = delivery.visible_ms;
         if exception.first_received_ms == 0 && delivery.attempts > 0 {
             exception.first_received_ms = now_ms;

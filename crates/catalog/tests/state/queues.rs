@@ -252,3 +252,26 @@ fn a_queue_has_one_move_under_way_and_remembers_ten_for_ninety_days() {
     state.apply(&topic, START_MS, &mut Vec::new());
     assert_eq!(seen(&state, START_MS), [0; 0]);
 }
+
+#[test]
+fn a_late_report_of_an_earlier_delivery_changes_nothing() {
+    let (mut state, id) = ten(&[("queue.enabled", "true")]);
+    for (attempts, visible_ms) in [(2, START_MS + 90), (1, START_MS + 10)] {
+        let deliveries = vec![Delivery {
+            offset: Offset(4),
+            attempts,
+            visible_ms,
+        }];
+        let partition = id;
+        apply(
+            &mut state,
+            QueueCommand::Deliver {
+                partition,
+                deliveries,
+            },
+        );
+    }
+    let known = state.queue_progress(id).unwrap().exception(Offset(4));
+    let known = known.map(|one| (one.attempts, one.visible_ms));
+    assert_eq!(known, Some((2, START_MS + 90)));
+}

@@ -122,7 +122,8 @@ impl Live {
     /// What an attempt was given before, if all of it is still in its hands.
     fn repeat(&mut self, (id, number): (PartitionId, i32), wish: &Wish) -> Option<Vec<Picked>> {
         let offsets = self.fifo.attempt(wish.attempt?, wish.now_ms)?;
-        let held = |offset: &Offset| self.leases.get(&offset.0).copied();
+        let known = |offset: &Offset| self.leases.get(&offset.0).copied();
+        let held = |offset: &Offset| known(offset).filter(|one| one.visible_ms > wish.now_ms);
         let leases: Option<Vec<_>> = offsets.iter().map(held).collect();
         let again = offsets.iter().zip(leases?).map(|(offset, mut lease)| {
             self.due.remove(&(lease.visible_ms, offset.0));
@@ -157,7 +158,7 @@ impl Live {
             if !is_open {
                 self.settle(Offset(offset));
             } else if is_fifo {
-                self.leases.remove(&offset);
+                // Its lease stays for the count: the state may not have heard of it yet.
                 self.fifo.give_back(offset);
             } else {
                 offsets.push(Offset(offset));

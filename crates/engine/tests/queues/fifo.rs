@@ -1,6 +1,8 @@
 //! FIFO queues: order within a group, one receiver at a time, no message twice.
 
-use levada_engine::queue::{NewMessage, QueueError};
+use std::time::Duration;
+
+use levada_engine::queue::{NewMessage, QueueError, Receive};
 
 use crate::support::{Cell, bodies, member, receive};
 
@@ -205,4 +207,27 @@ async fn the_same_attempt_again_gets_the_same_messages_while_it_holds_them() {
     );
     cell.acknowledge("q.fifo", &again[1]).await.unwrap();
     assert_eq!(cell.counts("q.fifo"), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_delivery_counts_though_the_one_before_is_not_yet_durable() {
+    let cell = Cell::start().await;
+    cell.queue("q.fifo", FIFO).await;
+    send(&cell, "a", "a1").await;
+    // Nobody is kept from the message: the second receiver gets it while the first one's delivery
+    // is on its way to the log.
+    let at_once = || Receive {
+        visibility: Some(Duration::ZERO),
+        ..receive(1, 0)
+    };
+    cell.engine.receive("q.fifo", at_once()).await.unwrap();
+    let (one, other) = tokio::join!(
+        cell.engine.receive("q.fifo", at_once()),
+        cell.engine.receive("q.fifo", receive(1, 0)),
+    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!((one[0].receive_count, other[0].receive_count), (2, 3));
+    let late = cell.acknowledge("q.fifo", &one[0]).await;
+    assert_eq!(late, Err(QueueError::NotInFlight));
+    cell.acknowledge("q.fifo", &other[0]).await.unwrap();
 }
