@@ -44,8 +44,8 @@ pub async fn work(link: Link) {
         let queue = any(&worker.sqs.link);
         match worker.sqs.link.random.below(24) {
             0..9 if queue.dead_letters.is_some() => worker.send(&queue).await,
-            0 if queue.dead_letters.is_some() => worker.purge(&queue).await,
-            1 => worker.use_old().await,
+            9 if queue.dead_letters.is_some() => worker.purge(&queue).await,
+            10..13 => worker.use_old().await,
             _ => worker.receive(&queue).await,
         }
     }
