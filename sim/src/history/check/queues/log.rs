@@ -20,9 +20,9 @@ pub fn check(facts: &Facts<'_>, findings: &mut Findings) {
             let key = one.what.key;
             Some((key.sequence?, key.record, one.span.call))
         });
-        let read = queue.logs.iter().flat_map(|(call, _, records)| {
-            let all = records.iter();
-            all.map(move |(offset, record)| (offset.0, *record, *call))
+        let read = queue.logs.iter().flat_map(|log| {
+            let all = log.records.iter();
+            all.map(move |(offset, record)| (offset.0, *record, log.span.call))
         });
         for (at, record, call) in sent.chain(delivered).chain(read) {
             findings.look();
@@ -34,17 +34,17 @@ pub fn check(facts: &Facts<'_>, findings: &mut Findings) {
                 );
             }
         }
-        for (call, span, records) in &queue.logs {
-            for (offset, record) in *records {
+        for read in &queue.logs {
+            for (offset, record) in read.records {
                 let mut homes = facts.queues.sources(name).chain([queue]);
                 let is_sent = homes.any(|home| {
                     let sent = home.sent.get(record);
-                    sent.is_some_and(|sent| sent.invoked < span.answered && !sent.is_refused)
+                    sent.is_some_and(|sent| sent.invoked < read.span.answered && !sent.is_refused)
                 });
                 if !is_sent {
                     findings.violation(
                         format!("{name}: {record} stands at {offset}, nobody sent it here"),
-                        facts.events(*call),
+                        facts.events(read.span.call),
                     );
                 }
             }

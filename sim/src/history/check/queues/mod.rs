@@ -13,6 +13,8 @@ pub mod times;
 
 use std::collections::BTreeMap;
 
+use levada_model::Offset;
+
 use super::calls::{Call, Effect};
 use crate::history::*;
 
@@ -38,7 +40,14 @@ pub struct Queue<'a> {
     pub purges: Vec<Span>,
     /// Receives that may have been given messages that nobody saw.
     pub blind: Vec<usize>,
-    pub logs: Vec<(usize, Span, &'a [(levada_model::Offset, RecordId)])>,
+    pub logs: Vec<Log<'a>>,
+}
+
+/// What a fetch over Kafka found.
+#[derive(Debug)]
+pub struct Log<'a> {
+    pub span: Span,
+    pub records: &'a [(Offset, RecordId)],
 }
 
 /// When something may have happened: its call, from its invocation on; and whether it has.
@@ -197,7 +206,7 @@ impl<'a> Queue<'a> {
             QueueOp::Purge => self.purges.push(span),
             QueueOp::Log { .. } => {
                 if let Some(QueueAnswer::Log(records)) = answer {
-                    self.logs.push((index, span, records));
+                    self.logs.push(Log { span, records });
                 }
             }
             QueueOp::Count => {}
