@@ -80,7 +80,11 @@ async fn read_back(link: &mut Link, topic: &KnownTopic, partition: i32) {
             // Retention goes on.
             Some(Err(code)) if is(code, ErrorCode::OffsetOutOfRange) => {
                 match offset(link, topic, partition, End::Earliest).await {
-                    Some(earliest) => from = earliest.max(step_over(from)),
+                    // A fetch there tells the log's start of this topic.
+                    Some(earliest) => {
+                        from = earliest.max(step_over(from));
+                        continue;
+                    }
                     None => return,
                 }
             }
