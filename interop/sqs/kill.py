@@ -2,8 +2,10 @@
 
     kill.py LEVADA FOLDER ROUNDS SEED
 
-After each restart: what was sent is there until it is deleted, what was deleted never comes back,
-each group of the FIFO queue is received in its order, and receipts from before the kill delete.
+Over all restarts: what was sent is there until it is deleted, what was deleted never comes back, each
+group of the FIFO queue is received in its order and has what was sent again once, receipts from before
+a kill delete, no delayed message comes early, and what nobody deletes goes to the dead-letter queue
+after so many deliveries, and not later.
 """
 
 import json
@@ -21,6 +23,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 START_S = 30
 GROUPS = 5
+DELAY_S = 1
+# Deliveries after which a message of the standard queue goes to the dead-letter queue.
+DELIVERIES_MAX = 3
+DEAD = "dead"
 
 
 class Server:
@@ -62,16 +68,36 @@ class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
         self.sent, self.maybe_sent = set(), set()
-        self.deleted, self.maybe_deleted = set(), set()
+        # What is deleted, with the time of the answer.
+        self.deleted, self.maybe_deleted = {}, set()
         # Of the FIFO queue: what each group received first, in order.
         self.order = {group: [] for group in range(GROUPS)}
         self.receipts = {}
+        # When a delayed message may come; the sequence number of each FIFO message.
+        self.due, self.sequences = {}, {}
+        self.poison, self.dead = set(), set()
+        self.late_deletes = 0
         self.violations = []
 
-    def received(self, queue, body, receipt):
+    def received(self, queue, message, since):
+        """`since`: when the receive began; one under way may still give what is being deleted."""
+        body, receipt = message["Body"], message["ReceiptHandle"]
+        told = message["Attributes"]
         with self.lock:
+            if queue == DEAD:
+                self.dead.add(("s", body))
+                if ("s", body) not in self.sent | self.maybe_sent:
+                    self.violations.append(f"{body} is in the dead-letter queue and was never sent")
+                return
             key = (queue, body)
-            if key in self.deleted:
+            if time.monotonic() < self.due.get(key, 0):
+                self.violations.append(f"{key} was delayed and came early")
+            if queue == "s" and int(told["ApproximateReceiveCount"]) > DELIVERIES_MAX:
+                self.violations.append(f"{key} was delivered too often: {told}")
+            sequence = told.get("SequenceNumber")
+            if self.sequences.setdefault(key, sequence) != sequence:
+                self.violations.append(f"{key} stands there twice")
+            if self.deleted.get(key, since) < since:
                 self.violations.append(f"{key} was deleted and came back")
             if key not in self.sent and key not in self.maybe_sent:
                 self.violations.append(f"{key} was never sent")
@@ -113,6 +139,12 @@ class Worker(threading.Thread):
                 time.sleep(0.02)
 
 
+def receive(sqs, url):
+    got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1,
+                              AttributeNames=["All"])
+    return got.get("Messages", [])
+
+
 class Sender(Worker):
     """Sends to the standard queue, or in order to a group of the FIFO queue."""
 
@@ -126,16 +158,26 @@ class Sender(Worker):
         body = f"{self.number}:{self.next}"
         key = (queue, body)
         more = {}
+        is_poison = not is_fifo and self.next % 50 == 0
+        if is_poison:
+            body += " poison"
+            key = (queue, body)
         if is_fifo:
             # Sent again under the same id until it is known: once in the queue.
             more = {"MessageGroupId": str(self.number), "MessageDeduplicationId": body}
         else:
+            if self.next % 7 == 0:
+                more = {"DelaySeconds": DELAY_S}
             self.next += 1
         with self.ledger.lock:
             self.ledger.maybe_sent.add(key)
+            if "DelaySeconds" in more:
+                self.ledger.due[key] = time.monotonic() + DELAY_S - 0.01
         self.sqs.send_message(QueueUrl=self.url(queue), MessageBody=body, **more)
         with self.ledger.lock:
             self.ledger.sent.add(key)
+            if is_poison:
+                self.ledger.poison.add(key)
         if is_fifo:
             self.next += 1
 
@@ -149,17 +191,20 @@ class Receiver(Worker):
 
     def work(self):
         url = self.url(self.queue)
-        got = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        for message in got.get("Messages", []):
+        since = time.monotonic()
+        got = receive(self.sqs, url)
+        for message in got:
             key = (self.queue, message["Body"])
-            self.ledger.received(self.queue, message["Body"], message["ReceiptHandle"])
+            self.ledger.received(self.queue, message, since)
+            if message["Body"].endswith("poison"):
+                continue
             if self.queue == "s" and self.random.random() < 0.1:
                 continue
             with self.ledger.lock:
                 self.ledger.maybe_deleted.add(key)
             self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             with self.ledger.lock:
-                self.ledger.deleted.add(key)
+                self.ledger.deleted.setdefault(key, time.monotonic())
 
 
 def drain(server, ledger):
@@ -168,20 +213,24 @@ def drain(server, ledger):
     client.connect()
     # Receipts from before the last kill: the standard queue takes them.
     for (queue, body), receipt in list(ledger.receipts.items()):
-        if queue == "s" and (queue, body) not in ledger.deleted:
+        is_open = (queue, body) not in ledger.deleted and not body.endswith("poison")
+        if queue == "s" and is_open:
+            ledger.late_deletes += 1
             client.sqs.delete_message(QueueUrl=client.url(queue), ReceiptHandle=receipt)
-            ledger.deleted.add((queue, body))
+            ledger.deleted[queue, body] = time.monotonic()
             ledger.maybe_deleted.add((queue, body))
-    for queue in ["s", "f.fifo"]:
+    for queue in ["s", "f.fifo", DEAD]:
         url = client.url(queue)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            got = client.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10,
-                                             WaitTimeSeconds=1).get("Messages", [])
+            since = time.monotonic()
+            got = receive(client.sqs, url)
             for message in got:
-                ledger.received(queue, message["Body"], message["ReceiptHandle"])
+                ledger.received(queue, message, since)
+                if queue == "s" and message["Body"].endswith("poison"):
+                    continue
                 client.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                ledger.deleted.add((queue, message["Body"]))
+                ledger.deleted.setdefault((queue, message["Body"]), time.monotonic())
             counts = client.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
             left = [int(count) for name, count in counts["Attributes"].items()
                     if name.startswith("ApproximateNumberOfMessages")]
@@ -189,8 +238,10 @@ def drain(server, ledger):
                 break
         else:
             ledger.violations.append(f"{queue} did not drain")
-    for key in ledger.sent - ledger.deleted - ledger.maybe_deleted:
+    for key in ledger.sent - ledger.deleted.keys() - ledger.maybe_deleted - ledger.dead:
         ledger.violations.append(f"{key} was sent and is lost")
+    for key in ledger.poison - ledger.dead:
+        ledger.violations.append(f"{key} was never deleted and is not in the dead-letter queue")
 
 
 def main():
@@ -200,7 +251,11 @@ def main():
     server.start()
     first = Worker(server, ledger, threading.Event())
     first.connect()
-    first.sqs.create_queue(QueueName="s", Attributes={"VisibilityTimeout": "2"})
+    first.sqs.create_queue(QueueName=DEAD)
+    policy = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:000000000000:{DEAD}",
+              "maxReceiveCount": DELIVERIES_MAX}
+    first.sqs.create_queue(QueueName="s", Attributes={"VisibilityTimeout": "2",
+                                                      "RedrivePolicy": json.dumps(policy)})
     first.sqs.create_queue(QueueName="f.fifo",
                            Attributes={"VisibilityTimeout": "2", "FifoQueue": "true"})
     stop = threading.Event()
@@ -221,7 +276,8 @@ def main():
     for violation in ledger.violations[:20]:
         print(f"VIOLATION {violation}")
     print(f"{rounds} kills (seed {seed}): {len(ledger.sent)} messages sent and {len(ledger.deleted)}"
-          f" deleted, {len(ledger.violations)} violations")
+          f" deleted, {ledger.late_deletes} by receipts from before, {len(ledger.due)} delayed,"
+          f" {len(ledger.dead)} given up, {len(ledger.violations)} violations")
     sys.exit(1 if ledger.violations else 0)
 
 
