@@ -36,6 +36,11 @@ pub const GROUP_ASSIGNMENTS_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// are forgotten. More than the 6,600 messages a second that this allows are sent elsewhere.
 pub const QUEUE_DIGESTS_MAX: usize = 2_000_000;
 
+/// Runs of messages with one delay that a partition of a queue knows; beyond, no message is delayed
+/// until some are over. A queue's own delay takes one for each second (or 64th part of it), a delay
+/// of a message's own one for each that differs from its neighbour's: some 100 bytes.
+pub const QUEUE_DELAY_RUNS_MAX: usize = 1_000_000;
+
 const _: () = assert!(TOPIC_PARTITIONS_MAX as u64 <= CELL_PARTITIONS_MAX);
 const _: () = assert!(SEGMENT_BYTES_TARGET <= BATCH_BYTES_CEILING);
 const _: () = assert!(BATCH_BYTES_CEILING < u32::MAX as usize);

@@ -168,7 +168,7 @@ impl From<QueueError> for SqsError {
                 let message = "The message referred to isn't in flight.";
                 return Self::new(Code::MessageNotInflight, message);
             }
-            QueueError::TooManyInFlight => Code::OverLimit,
+            QueueError::TooManyInFlight | QueueError::TooManyDelayed => Code::OverLimit,
             QueueError::PurgeInProgress => Code::PurgeQueueInProgress,
             QueueError::Storage(_) => Code::Unavailable,
         };

@@ -3,6 +3,7 @@
 
 mod command;
 mod deduplication;
+mod delays;
 mod moves;
 mod progress;
 mod rules;

@@ -7,9 +7,10 @@ use levada_model::codec::{DecodeError, Decoder, Encoder};
 
 use super::command::Delivery;
 use super::deduplication::Deduplication;
+use super::delays::Delays;
 use crate::saver::Mark;
 
-/// A message that was received or delayed, and is not done.
+/// A message that was received, and is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exception {
     /// From then on it can be received; milliseconds since the Unix epoch. What a standard queue's
@@ -29,6 +30,7 @@ pub struct Progress {
     done: BTreeMap<i64, i64>,
     done_count: u64,
     exceptions: BTreeMap<i64, Exception>,
+    pub(super) delays: Delays,
     pub(super) deduplication: Deduplication,
     pub(super) mark: Mark,
 }
@@ -79,7 +81,23 @@ impl Progress {
         self.exceptions.get(&offset.0)
     }
 
-    /// Messages that were received or delayed and are not done, in order.
+    /// If the message is delayed at this time: one past the last of those behind it that are visible
+    /// when it is, and when.
+    pub fn delayed(&self, offset: Offset, now_ms: i64) -> Option<(Offset, i64)> {
+        self.delays.find(offset.0, now_ms)
+    }
+
+    /// How many messages from `start` on are delayed at this time.
+    pub fn delayed_count(&self, start: Offset, now_ms: i64) -> u64 {
+        self.delays.count(start.0, now_ms)
+    }
+
+    /// Whether a message may be delayed now: [`levada_model::limits::QUEUE_DELAY_RUNS_MAX`].
+    pub fn takes_delayed(&self, now_ms: i64) -> bool {
+        self.delays.has_room(now_ms)
+    }
+
+    /// Messages that were received and are not done, in order.
     pub fn exceptions(&self) -> impl Iterator<Item = (Offset, &Exception)> {
         self.exceptions
             .iter()
@@ -91,6 +109,7 @@ impl Progress {
         self.floor == 0
             && self.done.is_empty()
             && self.exceptions.is_empty()
+            && self.delays.is_empty()
             && self.deduplication.is_empty()
     }
 
@@ -112,15 +131,6 @@ impl Progress {
             .iter()
             .map(|(from, end)| (end - from) as u64)
             .sum();
-    }
-
-    pub(super) fn delay(&mut self, offset: i64, visible_ms: i64) {
-        let exception = Exception {
-            visible_ms,
-            attempts: 0,
-            first_received_ms: 0,
-        };
-        self.exceptions.insert(offset, exception);
     }
 
     /// `end`: the high watermark.
@@ -175,6 +185,7 @@ impl Progress {
             self.done_count = self.done_count.saturating_sub((end - from) as u64);
             self.floor = end;
         }
+        self.delays.forget_below(self.floor);
     }
 
     pub(super) fn write(&self, out: &mut Encoder) {
@@ -196,9 +207,12 @@ impl Progress {
             time_ms = one.visible_ms;
         });
         self.deduplication.write(out);
+        self.delays.write(out, self.floor);
     }
 
-    pub(super) fn read(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    /// Reads a row; `has_delays`: as it is written now, else as it was when each delayed message was
+    /// an exception that nobody had received.
+    pub(super) fn read(input: &mut Decoder<'_>, has_delays: bool) -> Result<Self, DecodeError> {
         const BROKEN: DecodeError = DecodeError("a queue's row breaks the rules for offsets");
         let step = |input: &mut Decoder<'_>, from: i64| -> Result<i64, DecodeError> {
             let by = i64::try_from(input.varint()?).map_err(|_| BROKEN)?;
@@ -230,18 +244,26 @@ impl Progress {
             Ok((offset, exception))
         })?;
         let count = exceptions.len();
-        let read = Progress {
+        let mut read = Progress {
             floor,
             done_count: ranges.iter().map(|(from, end)| (end - from) as u64).sum(),
             done: ranges.into_iter().collect(),
             exceptions: exceptions.into_iter().collect(),
             deduplication: Deduplication::read(input)?,
+            delays: Delays::default(),
             mark: Mark::default(),
         };
         let is_open = |offset: &i64| !read.is_done(Offset(*offset));
-        match read.exceptions.len() == count && read.exceptions.keys().all(is_open) {
-            true => Ok(read),
-            false => Err(BROKEN),
+        if read.exceptions.len() != count || !read.exceptions.keys().all(is_open) {
+            return Err(BROKEN);
         }
+        if has_delays {
+            read.delays = Delays::read(input, floor, step)?;
+        } else {
+            for (offset, one) in read.exceptions.extract_if(.., |_, one| one.attempts == 0) {
+                read.delays.add(offset, offset + 1, one.visible_ms);
+            }
+        }
+        Ok(read)
     }
 }

@@ -3,6 +3,7 @@
 use levada_model::{Offset, PartitionId, TopicId};
 
 use super::command::{QueueCommand, QueuedBatch};
+use super::delays::visible_ms;
 use super::settings::QueueSettings;
 use crate::reply::{BatchResult, Effect, Reply};
 use crate::state::State;
@@ -41,7 +42,7 @@ impl State {
                 self.queues.moves.update(update, &mut self.saver);
             }
             QueueCommand::Acknowledge { partition, offsets } => {
-                self.change_queue(*partition, effects, |row, end| {
+                self.change_queue(*partition, now_ms, effects, |row, end| {
                     for offset in offsets {
                         row.acknowledge(offset.0, end);
                     }
@@ -51,14 +52,14 @@ impl State {
                 partition,
                 deliveries,
             } => {
-                self.change_queue(*partition, effects, |row, end| {
+                self.change_queue(*partition, now_ms, effects, |row, end| {
                     for delivery in deliveries {
                         row.deliver(delivery, end, now_ms);
                     }
                 });
             }
             QueueCommand::Purge { partition } => {
-                self.change_queue(*partition, effects, |row, end| row.raise_floor(end));
+                self.change_queue(*partition, now_ms, effects, |row, end| row.raise_floor(end));
             }
         }
         Reply::Done
@@ -69,6 +70,7 @@ impl State {
     fn change_queue(
         &mut self,
         id: PartitionId,
+        now_ms: i64,
         effects: &mut Vec<Effect>,
         change: impl FnOnce(&mut super::Progress, i64),
     ) {
@@ -81,6 +83,7 @@ impl State {
         let (start, end) = (partition.log_start, partition.high_watermark);
         let row = self.queues.change(id, &mut self.saver);
         row.raise_floor(start);
+        row.delays.forget_due(now_ms);
         change(row, end);
         let floor = row.floor();
         self.queues.tidy(id);
@@ -122,10 +125,10 @@ impl State {
         }
         let row = self.queues.change(partition, &mut self.saver);
         if queued.delay_ms > 0 {
-            let visible_ms = now_ms.saturating_add(queued.delay_ms);
-            for offset in base.0..base.plus(u64::from(count)).0 {
-                row.delay(offset, visible_ms);
-            }
+            let visible_ms = visible_ms(now_ms, queued.delay_ms);
+            let end = base.plus(u64::from(count));
+            row.delays.forget_due(now_ms);
+            row.delays.add(base.0, end.0, visible_ms);
         }
         if let Some(digest) = queued.deduplication {
             row.deduplication.note(digest, base.0, now_ms);

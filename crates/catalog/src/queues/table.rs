@@ -42,7 +42,9 @@ pub struct QueueTable {
 
 /// What stands before a row: the key has no partition.
 const KEY_ROW: u8 = 0;
-const PROGRESS_ROW: u8 = 1;
+/// As it was before delays were runs: read, and not written any more.
+const OLD_PROGRESS_ROW: u8 = 1;
+const PROGRESS_ROW: u8 = 2;
 pub(super) const MOVES_ROW: u8 = 16;
 
 impl QueueTable {
@@ -128,9 +130,9 @@ impl QueueTable {
     pub(crate) fn restore_row(&mut self, input: &mut Decoder<'_>) -> Result<(), DecodeError> {
         let is_new = match input.u8()? {
             KEY_ROW => (self.receipt_key.replace(ReceiptKey::read(input)?)).is_none(),
-            PROGRESS_ROW => {
+            kind @ (OLD_PROGRESS_ROW | PROGRESS_ROW) => {
                 let partition = PartitionId(input.varint()?);
-                let row = Progress::read(input)?;
+                let row = Progress::read(input, kind == PROGRESS_ROW)?;
                 self.rows.insert(partition, row).is_none()
             }
             MOVES_ROW => self.moves.restore_row(input)?,

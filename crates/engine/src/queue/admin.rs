@@ -67,11 +67,11 @@ impl Engine {
             let topic = state.topic_named(name).ok_or(QueueError::Unknown)?;
             let settings = topic.config.queue.as_deref().ok_or(QueueError::Unknown)?;
             let partitions: Vec<_> = topic.partitions().collect();
-            let rows = partitions.iter().filter_map(|id| state.queue_progress(*id));
-            let waits = rows
-                .flat_map(|row| row.exceptions())
-                .filter(|(_, one)| one.attempts == 0 && one.visible_ms > now_ms);
-            let delayed = waits.count() as u64;
+            let delayed = partitions.iter().filter_map(|id| {
+                let start = state.partition(*id)?.log_start();
+                Some(state.queue_progress(*id)?.delayed_count(start, now_ms))
+            });
+            let delayed = delayed.sum();
             Ok::<_, QueueError>((info(state, topic, settings), partitions, delayed))
         })?;
         let desks = partitions

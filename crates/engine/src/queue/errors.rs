@@ -21,6 +21,12 @@ pub enum QueueError {
     /// `queue.in.flight.max` messages are.
     #[error("too many messages are in flight: acknowledge some first")]
     TooManyInFlight,
+    /// `QUEUE_DELAY_RUNS_MAX` of the model.
+    #[error(
+        "too many messages wait with delays of their own: send without a delay, with the queue's \
+         own, or when some are over"
+    )]
+    TooManyDelayed,
     /// A queue may be purged once a minute.
     #[error("the queue was purged less than 60 seconds ago")]
     PurgeInProgress,

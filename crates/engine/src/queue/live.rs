@@ -2,7 +2,7 @@
 //! out, and which are hidden. Nothing of it is durable: after a restart a standard queue's messages
 //! that were in flight are visible again, which costs a delivery and loses nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use levada_catalog::State;
@@ -12,10 +12,10 @@ use levada_model::{Offset, PartitionId};
 use super::dead_letters::Refused;
 use super::fifo::Fifo;
 
-/// Delayed messages that one look steps over; a look holds the state's lock.
+/// Messages that one look steps over; a look holds the state's lock.
 const STEPS_MAX: usize = 4096;
 
-/// A message that was given out, or found to be delayed.
+/// A message that was given out, or one of a FIFO queue that was found to be delayed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
     /// From then on it can be received (again).
@@ -43,11 +43,21 @@ pub(super) struct Wish<'a> {
     pub attempt: Option<&'a str>,
 }
 
+enum Step {
+    Take(Offset),
+    Over,
+    End,
+}
+
 /// One partition of a queue.
 #[derive(Default)]
 pub(super) struct Live {
     /// Messages from here on have not been looked at since the queue came into use.
     cursor: i64,
+    /// Delayed messages before it: when they are visible, the first, one past the last.
+    delayed: BTreeSet<(i64, i64, i64)>,
+    /// Those of them whose time has come and who have not been looked at since.
+    shown: VecDeque<(i64, i64)>,
     pub leases: BTreeMap<i64, Lease>,
     /// The leases by the time when they end.
     pub due: BTreeSet<(i64, i64)>,
@@ -90,19 +100,16 @@ impl Live {
                 self.fifo.note_attempt(attempt, wish.now_ms, &offsets);
             }
         } else {
+            self.show(wish.now_ms);
             let end = partition.high_watermark();
             for _ in 0..STEPS_MAX {
-                let at = open(Offset(self.cursor));
-                if offsets.len() >= wish.messages_max || at >= end {
+                if offsets.len() >= wish.messages_max {
                     break;
                 }
-                if let Some(end) = self.damaged_to(at) {
-                    self.cursor = end;
-                    continue;
-                }
-                self.cursor = at.0 + 1;
-                if !self.leases.contains_key(&at.0) && !self.is_delayed(progress, at, wish.now_ms) {
-                    offsets.push(at);
+                match self.step(progress, &open, end, wish.now_ms) {
+                    Step::End => break,
+                    Step::Over => {}
+                    Step::Take(at) => offsets.push(at),
                 }
             }
         }
@@ -167,14 +174,56 @@ impl Live {
         offsets
     }
 
-    /// Remembers a message that must wait.
-    fn is_delayed(&mut self, progress: Option<&Progress>, at: Offset, now_ms: i64) -> bool {
-        let known = progress.and_then(|progress| progress.exception(at));
-        let Some(known) = known.filter(|one| one.attempts == 0 && one.visible_ms > now_ms) else {
-            return false;
+    /// Delayed messages whose time has come.
+    fn show(&mut self, now_ms: i64) {
+        while let Some((visible_ms, from, end)) = self.delayed.first().copied()
+            && visible_ms <= now_ms
+        {
+            self.delayed.pop_first();
+            self.shown.push_back((from, end));
+        }
+    }
+
+    /// Goes one step on: among those whose delay is over, else at the cursor.
+    fn step(
+        &mut self,
+        progress: Option<&Progress>,
+        open: &impl Fn(Offset) -> Offset,
+        end: Offset,
+        now_ms: i64,
+    ) -> Step {
+        let shown = self.shown.front().copied();
+        let (next, end) = shown.unwrap_or((self.cursor, end.0));
+        let at = open(Offset(next));
+        if at.0 >= end {
+            return match self.shown.pop_front() {
+                Some(_) => Step::Over,
+                None => {
+                    self.cursor = at.0;
+                    Step::End
+                }
+            };
+        }
+        let wait = progress.and_then(|row| row.delayed(at, now_ms));
+        let (next, step) = match (self.damaged_to(at), wait) {
+            (Some(behind), _) => (behind, Step::Over),
+            (None, Some((behind, visible_ms))) => {
+                self.delayed.insert((visible_ms, at.0, behind.0));
+                (behind.0, Step::Over)
+            }
+            (None, None) if self.leases.contains_key(&at.0) => (at.0 + 1, Step::Over),
+            (None, None) => (at.0 + 1, Step::Take(at)),
         };
-        self.hold(at, known);
-        true
+        match self.shown.front_mut() {
+            Some(first) => first.0 = next,
+            None => self.cursor = next,
+        }
+        step
+    }
+
+    /// There are messages that no look has come to: one more would.
+    pub fn is_behind(&self, end: Offset) -> bool {
+        !self.shown.is_empty() || self.cursor < end.0
     }
 
     /// Takes a message for hidden as long as the state says.
@@ -186,6 +235,16 @@ impl Live {
         };
         self.leases.insert(at.0, lease);
         self.due.insert((lease.visible_ms, at.0));
+    }
+
+    /// Takes a message for delayed.
+    pub fn delay(&mut self, at: Offset, visible_ms: i64) {
+        let delayed = Exception {
+            visible_ms,
+            attempts: 0,
+            first_received_ms: 0,
+        };
+        self.hold(at, &delayed);
     }
 
     fn lease(&mut self, offset: Offset, known: Option<&Exception>, wish: &Wish) -> Lease {
@@ -299,7 +358,9 @@ impl Live {
 
     /// When the next message becomes visible.
     pub fn next_due(&self) -> Option<i64> {
-        self.due.first().map(|(visible_ms, _)| *visible_ms)
+        let due = self.due.first().map(|(visible_ms, _)| *visible_ms);
+        let delayed = self.delayed.first().map(|(visible_ms, _, _)| *visible_ms);
+        due.into_iter().chain(delayed).min()
     }
 
     /// Messages that were received and are hidden at this time.

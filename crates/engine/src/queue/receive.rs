@@ -1,7 +1,7 @@
 //! Receiving: chooses messages, hides them, reads them, and waits for the first if asked to.
 
-use levada_catalog::Command;
 use levada_catalog::command::{Delivery, QueueCommand};
+use levada_catalog::{Command, Partition};
 use levada_env::port::Urgency;
 use levada_model::PartitionId;
 use levada_sequencer::Proposal;
@@ -105,7 +105,12 @@ impl Engine {
                     visible_ms: now_ms.saturating_add(visibility_ms),
                     attempt: receive.attempt.as_deref(),
                 };
-                picked.extend(live.pick(state, (id, at as i32), &found.settings, &wish));
+                let some = live.pick(state, (id, at as i32), &found.settings, &wish);
+                if some.is_empty() && wish.messages_max > 0 && !found.settings.is_fifo {
+                    let end = state.partition(id).map(Partition::high_watermark);
+                    look.has_changed |= end.is_some_and(|end| live.is_behind(end));
+                }
+                picked.extend(some);
                 let due = live.next_due();
                 look.next_due_ms = look.next_due_ms.into_iter().chain(due).min();
             });
@@ -280,12 +285,16 @@ impl Inner {
                     }
                     let known = progress.and_then(|row| row.exception(at));
                     let held = known.filter(|one| one.visible_ms > now_ms);
+                    let delayed = progress.and_then(|row| row.delayed(at, now_ms));
                     let group = placed.record.key.unwrap_or_default();
                     // Its own memory: the record's is the whole batch's.
                     let group = bytes::Bytes::copy_from_slice(&group);
-                    live.fifo.note(at.0, group, held.is_some());
-                    if let Some(held) = held {
-                        live.hold(at, held);
+                    let is_held = held.is_some() || delayed.is_some();
+                    live.fifo.note(at.0, group, is_held);
+                    match (held, delayed) {
+                        (Some(held), _) => live.hold(at, held),
+                        (None, Some((_, visible_ms))) => live.delay(at, visible_ms),
+                        (None, None) => {}
                     }
                 }
                 live.fifo.scanned_to(end.0);

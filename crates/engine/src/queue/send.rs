@@ -6,6 +6,7 @@ use levada_records::{BatchBuilder, Compression, NewRecord, Producer};
 
 use super::{Found, MessageId, NewMessage, QueueError, Sent};
 use crate::accumulator::{PendingBatch, Queued};
+use crate::engine::Inner;
 use crate::{AppendError, Engine};
 
 /// Messages that go into one batch together, and which of the call they are.
@@ -53,11 +54,16 @@ impl Engine {
         let taken: Vec<_> = (0..messages.len()).filter(fits).collect();
         let mut bundles = Vec::new();
         for (partition, delay_ms, at) in arrange(found, &messages, taken, turn) {
-            match bundle(&messages, at.clone(), partition, delay_ms, now_ms) {
+            let made = match delay_ms > 0 && !inner.takes_delayed(partition, now_ms) {
+                true => Err(QueueError::TooManyDelayed),
+                false => bundle(&messages, at.clone(), partition, delay_ms, now_ms)
+                    .map_err(QueueError::from),
+            };
+            match made {
                 Ok(bundle) => bundles.push(bundle),
                 Err(error) => {
                     for index in at {
-                        results[index] = Err(error.clone().into());
+                        results[index] = Err(error.clone());
                     }
                 }
             }
@@ -89,6 +95,16 @@ impl Engine {
             }
         }
         results
+    }
+}
+
+impl Inner {
+    /// Those under way at once go over the limit by their number.
+    fn takes_delayed(&self, partition: PartitionId, now_ms: i64) -> bool {
+        self.sequencer.read(|state| {
+            let row = state.queue_progress(partition);
+            row.is_none_or(|row| row.takes_delayed(now_ms))
+        })
     }
 }
 

@@ -275,3 +275,71 @@ async fn a_message_that_is_older_than_the_retention_is_gone() {
     assert_eq!(cell.bodies("q").await, ["new"]);
     assert_eq!(cell.counts("q"), (0, 1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_delayed_is_received_at_once_past_any_number_that_is() {
+    let cell = Cell::start().await;
+    cell.queue("q", &[("queue.delay.ms", "60000")]).await;
+    for _ in 0..100 {
+        let some = (0..20).map(|n| message(&n.to_string())).collect();
+        for sent in cell.engine.send("q", some).await {
+            sent.unwrap();
+        }
+    }
+    let now = NewMessage {
+        delay: Some(Duration::ZERO),
+        ..message("now")
+    };
+    // Each with a delay of its own.
+    for n in 0..250 {
+        let own = (0..20).map(|m| NewMessage {
+            delay: Some(Duration::from_secs(100 + (20 * n + m) % 800)),
+            ..message("own")
+        });
+        for sent in cell.engine.send("q", own.collect()).await {
+            sent.unwrap();
+        }
+    }
+    cell.send_message("q", now).await.unwrap();
+    assert_eq!(cell.counts("q"), (1, 0, 7000));
+    assert_eq!(cell.bodies("q").await, ["now"]);
+    cell.pass(70).await;
+    assert_eq!(cell.counts("q").2, 5000);
+    for _ in 0..200 {
+        let received = cell.receive("q").await;
+        assert_eq!(received.len(), 10);
+        let receipts: Vec<_> = received.iter().map(|one| one.receipt.clone()).collect();
+        for done in cell.engine.acknowledge("q", &receipts).await {
+            done.unwrap();
+        }
+    }
+    assert_eq!(
+        cell.counts("q"),
+        (1, 0, 5000),
+        "the one that nobody deleted"
+    );
+    cell.pass(1000).await;
+    assert_eq!(cell.counts("q"), (5001, 0, 0));
+    let mut received = 0;
+    loop {
+        let some = cell.receive("q").await;
+        received += some.len();
+        if some.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(received, 5001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn purging_drops_delayed_messages_too() {
+    let cell = Cell::start().await;
+    cell.queue("q", &[("queue.delay.ms", "60000")]).await;
+    cell.send("q", "a").await;
+    assert!(cell.receive("q").await.is_empty());
+    cell.engine.purge_queue("q").await.unwrap();
+    assert_eq!(cell.counts("q"), (0, 0, 0));
+    cell.send("q", "b").await;
+    cell.pass(61).await;
+    assert_eq!(cell.bodies("q").await, ["b"]);
+}
