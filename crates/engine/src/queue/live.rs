@@ -9,11 +9,10 @@ use levada_catalog::State;
 use levada_catalog::queues::{Exception, Progress, QueueSettings};
 use levada_model::{Offset, PartitionId};
 
+use super::cursor::{STEPS_MAX, Step, next_open};
 use super::dead_letters::Refused;
+use super::fair::{Fair, GroupDigest};
 use super::fifo::Fifo;
-
-/// Messages that one look steps over; a look holds the state's lock.
-const STEPS_MAX: usize = 4096;
 
 /// A message that was given out, or one of a FIFO queue that was found to be delayed.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +22,8 @@ pub(super) struct Lease {
     /// 0: delayed.
     pub attempts: u32,
     pub first_received_ms: i64,
+    /// The group that counts it as in flight; 0: none.
+    pub group: GroupDigest,
 }
 
 /// A message that was chosen for a receiver.
@@ -43,25 +44,20 @@ pub(super) struct Wish<'a> {
     pub attempt: Option<&'a str>,
 }
 
-enum Step {
-    Take(Offset),
-    Over,
-    End,
-}
-
 /// One partition of a queue.
 #[derive(Default)]
 pub(super) struct Live {
     /// Messages from here on have not been looked at since the queue came into use.
-    cursor: i64,
+    pub(super) cursor: i64,
     /// Delayed messages before it: when they are visible, the first, one past the last.
-    delayed: BTreeSet<(i64, i64, i64)>,
+    pub(super) delayed: BTreeSet<(i64, i64, i64)>,
     /// Those of them whose time has come and who have not been looked at since.
-    shown: VecDeque<(i64, i64)>,
+    pub(super) shown: VecDeque<(i64, i64)>,
     pub leases: BTreeMap<i64, Lease>,
     /// The leases by the time when they end.
     pub due: BTreeSet<(i64, i64)>,
     pub fifo: Fifo,
+    pub fair: Fair,
     /// What the dead-letter queue did not take.
     pub refused: Refused,
     /// Messages that cannot be read: first offset to one past the last, and when to try again.
@@ -85,10 +81,7 @@ impl Live {
         };
         let progress = state.queue_progress(id);
         let start = partition.log_start();
-        let open = |at: Offset| match progress {
-            Some(progress) => progress.next_open(at.max(start)),
-            None => at.max(start),
-        };
+        let open = |at: Offset| next_open(progress, start, at);
         self.try_damaged_again(start, wish.now_ms);
         let mut offsets = self.take_due(settings.is_fifo, wish, |at| open(at) == at);
         if settings.is_fifo {
@@ -100,6 +93,15 @@ impl Live {
                 self.fifo.note_attempt(attempt, wish.now_ms, &offsets);
             }
         } else {
+            let all = self.leases.len();
+            while offsets.len() < wish.messages_max
+                && let Some(at) = self.fair.take_any(all)
+            {
+                let held = |lease: &Lease| lease.visible_ms > wish.now_ms;
+                if open(at) == at && !self.leases.get(&at.0).is_some_and(held) {
+                    offsets.push(at);
+                }
+            }
             self.show(wish.now_ms);
             let end = partition.high_watermark();
             for _ in 0..STEPS_MAX {
@@ -168,62 +170,34 @@ impl Live {
                 // Its lease stays for the count: the state may not have heard of it yet.
                 self.fifo.give_back(offset);
             } else {
-                offsets.push(Offset(offset));
+                let all = self.leases.len();
+                match self.end_flight(offset) {
+                    group if self.fair.is_noisy(group, all) => self.fair.park(offset, group),
+                    _ => offsets.push(Offset(offset)),
+                }
             }
         }
         offsets
     }
 
-    /// Delayed messages whose time has come.
-    fn show(&mut self, now_ms: i64) {
-        while let Some((visible_ms, from, end)) = self.delayed.first().copied()
-            && visible_ms <= now_ms
+    /// The message counts for its group no more; which that was.
+    fn end_flight(&mut self, offset: i64) -> GroupDigest {
+        let lease = self.leases.get_mut(&offset);
+        let group = lease.map_or(0, |lease| std::mem::take(&mut lease.group));
+        if group != 0 {
+            self.fair.ended(group);
+        }
+        group
+    }
+
+    /// A message of this group was given out.
+    pub fn note_group(&mut self, offset: Offset, group: GroupDigest) {
+        if let Some(lease) = self.leases.get_mut(&offset.0)
+            && lease.group == 0
         {
-            self.delayed.pop_first();
-            self.shown.push_back((from, end));
+            lease.group = group;
+            self.fair.given(group);
         }
-    }
-
-    /// Goes one step on: among those whose delay is over, else at the cursor.
-    fn step(
-        &mut self,
-        progress: Option<&Progress>,
-        open: &impl Fn(Offset) -> Offset,
-        end: Offset,
-        now_ms: i64,
-    ) -> Step {
-        let shown = self.shown.front().copied();
-        let (next, end) = shown.unwrap_or((self.cursor, end.0));
-        let at = open(Offset(next));
-        if at.0 >= end {
-            return match self.shown.pop_front() {
-                Some(_) => Step::Over,
-                None => {
-                    self.cursor = at.0;
-                    Step::End
-                }
-            };
-        }
-        let wait = progress.and_then(|row| row.delayed(at, now_ms));
-        let (next, step) = match (self.damaged_to(at), wait) {
-            (Some(behind), _) => (behind, Step::Over),
-            (None, Some((behind, visible_ms))) => {
-                self.delayed.insert((visible_ms, at.0, behind.0));
-                (behind.0, Step::Over)
-            }
-            (None, None) if self.leases.contains_key(&at.0) => (at.0 + 1, Step::Over),
-            (None, None) => (at.0 + 1, Step::Take(at)),
-        };
-        match self.shown.front_mut() {
-            Some(first) => first.0 = next,
-            None => self.cursor = next,
-        }
-        step
-    }
-
-    /// There are messages that no look has come to: one more would.
-    pub fn is_behind(&self, end: Offset) -> bool {
-        !self.shown.is_empty() || self.cursor < end.0
     }
 
     /// Takes a message for hidden as long as the state says.
@@ -232,6 +206,7 @@ impl Live {
             visible_ms: known.visible_ms,
             attempts: known.attempts,
             first_received_ms: known.first_received_ms,
+            group: 0,
         };
         self.leases.insert(at.0, lease);
         self.due.insert((lease.visible_ms, at.0));
@@ -260,6 +235,7 @@ impl Live {
             visible_ms: wish.visible_ms,
             attempts: attempts.saturating_add(1),
             first_received_ms: first.unwrap_or(wish.now_ms),
+            group: 0,
         };
         self.leases.insert(offset.0, lease);
         self.due.insert((lease.visible_ms, offset.0));
@@ -296,6 +272,7 @@ impl Live {
 
     /// The message is done.
     pub fn settle(&mut self, offset: Offset) {
+        self.end_flight(offset.0);
         if let Some(lease) = self.leases.remove(&offset.0) {
             self.due.remove(&(lease.visible_ms, offset.0));
         }
@@ -319,7 +296,7 @@ impl Live {
     }
 
     /// Where the damaged messages end that this one is among.
-    fn damaged_to(&self, at: Offset) -> Option<i64> {
+    pub(super) fn damaged_to(&self, at: Offset) -> Option<i64> {
         let (_, (end, _)) = self.damaged.range(..=at.0).next_back()?;
         (*end > at.0).then_some(*end)
     }

@@ -6,8 +6,10 @@
 //! floor and frees what is done.
 
 mod admin;
+mod cursor;
 mod dead_letters;
 mod errors;
+mod fair;
 mod fifo;
 mod live;
 mod load;

@@ -86,10 +86,12 @@ impl Engine {
             let at = (turn + nth) % count;
             let id = found.partitions[at];
             let desk = inner.queues.desk(id);
-            if found.settings.is_fifo {
-                inner.look_ahead(&found, (id, at as i32), &desk).await?;
-            }
             let left = receive.messages_max.saturating_sub(picked.len());
+            let place = (id, at as i32);
+            match found.settings.is_fifo {
+                true => inner.look_ahead(&found, place, &desk).await?,
+                false => self.look_for_quiet(&found, place, &desk, left).await?,
+            }
             // The state's lock before the queue's, everywhere.
             inner.sequencer.read(|state| {
                 let mut live = desk.live.lock();
@@ -156,6 +158,7 @@ impl Engine {
                 }
             };
             let (mut given, mut gone, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+            let before = look.messages.len();
             for (one, record) in order.into_iter().zip(records) {
                 let is_young = |ms: i64| oldest_ms.is_none_or(|oldest| ms >= oldest);
                 let record = match record {
@@ -187,15 +190,12 @@ impl Engine {
                 look.messages.push(message);
             }
             inner.put_back(id, &kept);
+            if !found.settings.is_fifo {
+                inner.note_groups(id, look.messages.get(before..).unwrap_or_default());
+            }
             look.has_changed |= !gone.is_empty();
-            if !gone.is_empty() {
-                inner.settle(found, id, gone).await?;
-            }
-            let noted = inner.note_given(id, &given, found.settings.is_fifo).await;
-            if noted.is_err() {
-                inner.put_back(id, &given);
-            }
-            noted?;
+            inner.settle(found, id, gone).await?;
+            inner.note_given(id, &given, found.settings.is_fifo).await?;
         }
         Ok(())
     }
@@ -238,7 +238,11 @@ impl Inner {
             deliveries: deliveries.collect(),
         };
         if is_awaited {
-            return self.propose_queue(command, Urgency::Reserve).await;
+            let noted = self.propose_queue(command, Urgency::Reserve).await;
+            if noted.is_err() {
+                self.put_back(partition, given);
+            }
+            return noted;
         }
         let proposal = Proposal {
             command: Command::Queue(command),

@@ -122,6 +122,9 @@ impl Inner {
         id: PartitionId,
         offsets: Vec<Offset>,
     ) -> Result<(), QueueError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
         let command = QueueCommand::Acknowledge {
             partition: id,
             offsets: offsets.clone(),
