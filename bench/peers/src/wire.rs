@@ -47,6 +47,15 @@ impl Wire {
         })
     }
 
+    /// Connects again, to a server that keeps no connection.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub fn reopen(&mut self) -> Result<()> {
+        *self = Self::open(&self.stream.peer_addr()?.to_string())?;
+        Ok(())
+    }
+
     /// Adds to what is to be written.
     pub fn queue(&mut self, bytes: &[u8]) {
         self.unsent.extend_from_slice(bytes);

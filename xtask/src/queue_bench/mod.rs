@@ -161,22 +161,26 @@ pub fn run(options: &Options) -> Result<Tally> {
     Ok(tally)
 }
 
+/// Before anything is measured: memory is touched, a virtual machine compiles.
+const WARM_MESSAGES: u64 = 100_000;
+const WARM_MESSAGES_MIN: u64 = 100;
+
 /// All rows on one fresh server.
 fn turn(system: &'static System, folder: &Path, quick: bool, results: &mut Results) -> Result<()> {
     system.install()?;
     fs::remove_dir_all(folder).ok();
     process::command("sync").status()?;
     let server = system.start(folder)?;
-    load(
-        system,
-        &server.address,
-        &["send", "--queue", "warm", "--count", "1000"],
-    )?;
-    load(
-        system,
-        &server.address,
-        &["receive", "--queue", "warm", "--count", "1000"],
-    )?;
+    let count = (WARM_MESSAGES / system.divisor)
+        .max(WARM_MESSAGES_MIN)
+        .to_string();
+    for kind in ["send", "receive"] {
+        load(
+            system,
+            &server.address,
+            &[kind, "--queue", "warm", "--count", &count],
+        )?;
+    }
     for row in ROWS {
         if !quick {
             warm_memory()?;
@@ -216,6 +220,7 @@ const FIGURES: &[&str] = &[
     "receive_p99_us",
     "acknowledge_p50_us",
     "acknowledge_p99_us",
+    "repeated",
 ];
 
 fn keep(samples: &mut Samples, figures: &Value, spent: &Spent) {
@@ -249,6 +254,9 @@ fn load(system: &System, address: &str, words: &[&str]) -> Result<Value> {
     let mut command = process::command(binary("levada-peers"));
     command.args(["queue", system.protocol()]).args(words);
     command.args(["--broker", address]);
+    if system.may_repeat() {
+        command.arg("--may-repeat");
+    }
     let output = command.output().context("the load does not start")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

@@ -302,6 +302,10 @@ fn tail(page: &mut String, results: &Results) -> Result<()> {
         if system.divisor > 1 {
             write!(page, " (1/{} of the messages)", system.divisor)?;
         }
+        let repeated = results.of("receive", system.key, "repeated");
+        if let Some(repeated) = repeated.filter(|repeated| *repeated > 0.0) {
+            write!(page, "; {} messages came twice here", show(Some(repeated)))?;
+        }
         page.push_str(".\n");
     }
     page.push_str(

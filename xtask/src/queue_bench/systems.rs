@@ -64,8 +64,10 @@ pub static SYSTEMS: &[System] = &[
         key: "moto",
         name: "moto's server",
         is_synced: false,
-        divisor: 200,
-        note: "threads of Python, the same requests: nothing is written to a disk",
+        divisor: 1000,
+        note: "threads of Python, the same requests: nothing is written to a disk. It closes the \
+               connection after each answer, and gives some messages to two receivers at a time, which \
+               is counted and no error here",
         server: Server::Moto,
     },
     System {
@@ -106,6 +108,11 @@ pub fn named(key: &str) -> Option<&'static System> {
 impl System {
     pub fn is_ours(&self) -> bool {
         self.server == Server::Levada
+    }
+
+    /// Whether messages that come twice are an error.
+    pub fn may_repeat(&self) -> bool {
+        self.server == Server::Moto
     }
 
     /// What `levada-peers queue` calls its protocol.

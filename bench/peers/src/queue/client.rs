@@ -49,6 +49,11 @@ pub trait Client: Sized {
     /// When a message was refused, or the answer is none of this protocol.
     fn said(&mut self, bytes: &[u8], each: &mut Each<'_>) -> Result<Option<(usize, Said)>>;
 
+    /// The server closes the connection after the last answer.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     /// Creates the queue of this number.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ impl<'a> Load<'a> {
             next,
             number: args.backlog,
             end: numbers,
-            seen: Seen::new(args.size, numbers, args.groups),
+            seen: Seen::new(args.size, numbers, args.groups, args.may_repeat),
             acknowledged: 0,
             done: 0,
             tally: Tally::default(),
@@ -149,8 +149,9 @@ impl<'a> Load<'a> {
             }
             for connection in connections.iter_mut() {
                 // What was pushed and is less than a batch is all that there is.
-                let holds = connection.phase == Phase::Receiving && connection.client.held() > 0;
-                if is_quiet && holds {
+                let is_waiting = matches!(connection.phase, Phase::Receiving | Phase::Idle);
+                let takes = matches!(self.args.kind, Kind::Receive | Kind::Cycle);
+                if is_quiet && takes && is_waiting && connection.client.held() > 0 {
                     self.acknowledge(connection, self.clock.elapsed());
                 }
                 if connection.phase == Phase::Idle {
@@ -245,6 +246,9 @@ impl<'a> Load<'a> {
                 return Ok(());
             };
             wire.consume(taken);
+            if client.is_closed() {
+                wire.reopen()?;
+            }
             match (said, connection.phase) {
                 (Said::Other, _) => {}
                 (Said::Sent(count), Phase::Sending(left)) => {
@@ -320,6 +324,7 @@ impl<'a> Load<'a> {
         let us = |steps: &Latencies, quantile| steps.value_at_quantile(quantile) as f64 / 1e3;
         Report {
             figures,
+            repeated: self.seen.repeated,
             send_p50_us: us(&self.steps.send, 0.5),
             send_p99_us: us(&self.steps.send, 0.99),
             receive_p50_us: us(&self.steps.receive, 0.5),

@@ -67,6 +67,9 @@ pub struct Args {
     /// Messages a second; as fast as possible if not given
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub rate: Option<u64>,
+    /// Count messages that come twice, instead of failing: a standard queue may, and some do
+    #[arg(long)]
+    pub may_repeat: bool,
     /// Message groups of a FIFO queue; a standard queue if not given
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub groups: Option<u64>,
@@ -77,6 +80,8 @@ pub struct Args {
 pub struct Report {
     #[serde(flatten)]
     pub figures: Figures,
+    /// Messages that came again.
+    pub repeated: u64,
     pub send_p50_us: f64,
     pub send_p99_us: f64,
     pub receive_p50_us: f64,

@@ -41,6 +41,7 @@ pub struct Sqs {
     asked: Asked,
     /// Messages of the request under way.
     count: u32,
+    is_closed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,15 +113,22 @@ impl Client for Sqs {
             receipts: Vec::new(),
             asked: Asked::Create,
             count: 1,
+            is_closed: false,
         };
         wire.queue(&sqs.creation(&name));
-        let created: Created = wire.answer(|bytes| {
-            let Some((taken, status, body)) = http::answer(bytes)? else {
+        let (created, is_last): (Created, bool) = wire.answer(|bytes| {
+            let Some((taken, answer)) = http::answer(bytes)? else {
                 return Ok(None);
             };
-            ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(body));
-            Ok(Some((taken, serde_json::from_slice(body)?)))
+            let body = good(&answer)?;
+            Ok(Some((
+                taken,
+                (serde_json::from_slice(body)?, answer.is_last),
+            )))
         })?;
+        if is_last {
+            wire.reopen()?;
+        }
         sqs.url = created.queue_url;
         sqs.prepare();
         Ok(sqs)
@@ -170,10 +178,11 @@ impl Client for Sqs {
     }
 
     fn said(&mut self, bytes: &[u8], each: &mut Each<'_>) -> Result<Option<(usize, Said)>> {
-        let Some((taken, status, body)) = http::answer(bytes)? else {
+        let Some((taken, answer)) = http::answer(bytes)? else {
             return Ok(None);
         };
-        ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(body));
+        self.is_closed = answer.is_last;
+        let body = good(&answer)?;
         let said = match self.asked {
             Asked::Create => {
                 let created: Created = serde_json::from_slice(body)?;
@@ -197,6 +206,10 @@ impl Client for Sqs {
             }
         };
         Ok(Some((taken, said)))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     fn create(&mut self, wire: &mut Wire, number: u64) -> Result<()> {
@@ -341,6 +354,13 @@ impl Sqs {
         }
         Ok(())
     }
+}
+
+/// The body of an answer that is no refusal.
+fn good<'a>(answer: &http::Answer<'a>) -> Result<&'a [u8]> {
+    let said = || String::from_utf8_lossy(answer.body);
+    ensure!(answer.status == 200, "{}: {}", answer.status, said());
+    Ok(answer.body)
 }
 
 /// A signed request; the signature is none, which those who ask for keys would see.
