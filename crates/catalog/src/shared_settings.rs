@@ -20,6 +20,12 @@ pub(crate) struct SharedSettings {
 }
 
 impl SharedSettings {
+    /// The parsed settings of another topic that has set the same: to parse them costs more than
+    /// everything else when a topic's row is read.
+    pub fn config(&self, overrides: &Overrides) -> Option<Arc<TopicConfig>> {
+        self.known.get(overrides).map(Arc::clone)
+    }
+
     /// The same settings, in memory that all topics with them share.
     pub fn share(
         &mut self,
@@ -55,6 +61,9 @@ mod tests {
         let (same, same_config) = share(1);
         assert!(Arc::ptr_eq(&one, &same) && Arc::ptr_eq(&config, &same_config));
         assert!(!Arc::ptr_eq(&one, &share(2).0));
+        let known = shared.config(&overrides(1));
+        assert!(known.is_some_and(|known| Arc::ptr_eq(&known, &config)));
+        let mut share = |value| shared.share(overrides(value), Arc::default());
         (0..10 * SWEEP_MIN).for_each(|value| drop(share(value)));
         assert!(
             shared.known.len() <= SWEEP_MIN + 1,

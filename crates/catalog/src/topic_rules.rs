@@ -195,6 +195,9 @@ impl State {
         if overrides.is_empty() {
             return Ok(self.default_config.clone());
         }
+        if let Some(known) = self.shared.config(overrides) {
+            return Ok(known);
+        }
         let config = TopicConfig::of(overrides);
         config.check()?;
         Ok(Arc::new(config))
