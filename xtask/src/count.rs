@@ -15,11 +15,14 @@ use crate::report::Tally;
 use crate::toolchain;
 
 /// A path, and the two lengths whose difference is counted: what a start costs falls out.
-const PATHS: [(&str, u64, u64); 4] = [
+const PATHS: [(&str, u64, u64); 7] = [
     ("produce-batch", 64, 576),
     ("produce-one", 640, 5760),
     ("fetch-batches", 64, 576),
     ("hand-over", 256, 1280),
+    ("queue-send-one", 256, 1280),
+    ("queue-send-ten", 64, 320),
+    ("queue-round-ten", 64, 320),
 ];
 /// How far a count may be from the committed one, in either direction.
 const TOLERANCE: f64 = 0.03;

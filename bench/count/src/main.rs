@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod frames;
+mod http;
 mod wire;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use levada_server::Service;
 use levada_server::config::{Layers, Settings};
 
 use frames::{BATCH_RECORDS, Frames, RECORD_BYTES, SMALL_BYTES};
+use http::Http;
 use wire::Wire;
 
 #[global_allocator]
@@ -48,6 +50,12 @@ enum Kind {
     FetchBatches,
     /// One record produced, and handed to a fetch that waited for it
     HandOver,
+    /// One message of 100 B to a queue, by SendMessage
+    QueueSendOne,
+    /// Ten of them, by SendMessageBatch
+    QueueSendTen,
+    /// Ten sent, received and deleted
+    QueueRoundTen,
 }
 
 fn main() -> Result<()> {
@@ -99,6 +107,10 @@ async fn run(kind: Kind, count: u64) -> Result<()> {
             }
         }
         Kind::HandOver => hand_over(&env, &frames, kafka, &mut wire, count).await?,
+        Kind::QueueSendOne | Kind::QueueSendTen | Kind::QueueRoundTen => {
+            let sqs = service.addresses().sqs.context("the listener is on")?;
+            queue(kind, sqs, count).await?;
+        }
     }
     drop((wire, client));
     service.stop().await.map_err(anyhow::Error::msg)?;
@@ -123,12 +135,28 @@ async fn hand_over(
     Ok(())
 }
 
+async fn queue(kind: Kind, sqs: std::net::SocketAddr, count: u64) -> Result<()> {
+    let mut http = Http::open(sqs).await?;
+    let body = "m".repeat(SMALL_BYTES);
+    let request = match kind {
+        Kind::QueueSendOne => http.send_one(&body),
+        _ => http.send_ten(&body),
+    };
+    for _ in 0..count {
+        http.send(&request).await?;
+        if kind == Kind::QueueRoundTen {
+            http.receive_and_delete().await?;
+        }
+    }
+    Ok(())
+}
+
 fn settings(data: &str) -> Result<Settings> {
     let flags = [
         ("storage.data", data),
         ("kafka.listen", "127.0.0.1:0"),
         ("http.listen", "off"),
-        ("sqs.listen", "off"),
+        ("sqs.listen", "127.0.0.1:0"),
         // Preparing files goes by time, which differs from run to run.
         ("storage.pool_bytes_max", "0"),
         ("storage.reserve_bytes", "0"),
