@@ -144,7 +144,8 @@ impl Pool {
         file.set_len(bytes)
     }
 
-    fn make_reserve(&self, bytes: u64) -> std::io::Result<()> {
+    /// Makes a whole reserve that lies ready.
+    pub(crate) fn make_reserve(&self, bytes: u64) -> std::io::Result<()> {
         let (fs, path) = (self.env.fs(), reserve_path(self.files.dir()));
         let file = fs.open(&path, OpenMode::Create)?;
         file.allocate(bytes)?;

@@ -296,7 +296,9 @@ impl State {
         available_bytes: u64,
     ) {
         let is_reserve = config.reserve_bytes > 0 && prepared_bytes > self.tail - self.file;
-        if is_reserve && !config.has_room(available_bytes) {
+        // The next reserve would have to come from what is available.
+        let room = available_bytes.saturating_sub(config.reserve_bytes);
+        if is_reserve && !config.has_room(room) {
             self.full = true;
             self.reserve_limit = Some(prepared_bytes);
         }

@@ -346,7 +346,8 @@ impl Writer {
         // The next reserve comes first: without one nothing could be deleted the next time.
         let ready = self.shared.state.lock().reserve_ready;
         let missing = self.config.reserve_bytes.saturating_sub(ready);
-        if self.config.has_room(available.saturating_sub(missing)) {
+        let has_room = self.config.has_room(available.saturating_sub(missing));
+        if has_room && (missing == 0 || self.make_reserve()) {
             tracing::info!(available, "the disk has room again: appends go on");
             // What is left of the reserve is space like any other now.
             if let Some(current) = &mut self.current {
@@ -363,6 +364,17 @@ impl Writer {
             let rest = self.pool.rest_as_reserve();
             self.shared.state.lock().reserve_ready = rest;
         }
+    }
+
+    /// The next reserve, before producers may use the room that was freed.
+    fn make_reserve(&self) -> bool {
+        let bytes = self.config.reserve_bytes;
+        let made = self.pool.make_reserve(bytes);
+        match &made {
+            Ok(()) => self.shared.state.lock().reserve_ready = bytes,
+            Err(error) => tracing::debug!(%error, "no reserve yet: the disk counts as full"),
+        }
+        made.is_ok()
     }
 
     fn stop(&mut self) -> Next {
