@@ -60,16 +60,15 @@ impl Engine {
         let Some((target, attempts_max)) = found.attempts_max() else {
             return Ok(picked);
         };
-        let (dead, mut alive): (Vec<_>, Vec<_>) = picked
-            .into_iter()
-            .partition(|one| one.lease.attempts > attempts_max);
-        if dead.is_empty() {
-            return Ok(alive);
+        let is_dead = |one: &Picked| one.lease.attempts > attempts_max;
+        if !picked.iter().any(is_dead) {
+            return Ok(picked);
         }
         // Without its target a message stays where it is.
         let Ok(target) = self.inner.find_queue(target) else {
-            return Ok(alive.into_iter().chain(dead).collect());
+            return Ok(picked);
         };
+        let (dead, mut alive): (Vec<_>, Vec<_>) = picked.into_iter().partition(is_dead);
         for same in dead.chunk_by(|a, b| a.partition == b.partition) {
             let Some(id) = same.first().map(|one| one.partition) else {
                 continue;
@@ -178,6 +177,8 @@ impl Inner {
                 told = told.or(error.map(|error| (one, error)));
             }
         }
+        // They may be due before those who wait think.
+        self.queues.receivers.wake([id].into_iter());
         if let Some((one, error)) = told {
             tracing::warn!(
                 %error,

@@ -11,6 +11,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use levada_model::Offset;
 
+use super::live::Picked;
+
 /// Messages that are known by their group and not done, at most: what lies behind so many of
 /// groups that are held does not come forward (Amazon SQS looks at 120,000 too).
 pub(super) const LOOKAHEAD_MAX: usize = 120_000;
@@ -32,7 +34,8 @@ const ATTEMPTS_MAX: usize = 1024;
 struct Attempt {
     at_ms: i64,
     name: String,
-    offsets: Vec<Offset>,
+    /// Each with the number of its delivery.
+    given: Vec<(Offset, u32)>,
 }
 
 /// The groups of one partition.
@@ -139,7 +142,7 @@ impl Fifo {
         });
     }
 
-    pub fn note_attempt(&mut self, name: &str, now_ms: i64, offsets: &[Offset]) {
+    pub fn note_attempt(&mut self, name: &str, now_ms: i64, given: &[Picked]) {
         self.attempts.retain(|one| one.name != name);
         if self.attempts.len() >= ATTEMPTS_MAX {
             self.attempts.pop_front();
@@ -147,18 +150,21 @@ impl Fifo {
         self.attempts.push_back(Attempt {
             at_ms: now_ms,
             name: name.to_owned(),
-            offsets: offsets.to_vec(),
+            given: given
+                .iter()
+                .map(|one| (one.offset, one.lease.attempts))
+                .collect(),
         });
     }
 
     /// What the attempt was given, if that is not too long ago.
-    pub fn attempt(&mut self, name: &str, now_ms: i64) -> Option<Vec<Offset>> {
+    pub fn attempt(&mut self, name: &str, now_ms: i64) -> Option<Vec<(Offset, u32)>> {
         let is_old = |one: &Attempt| now_ms.saturating_sub(one.at_ms) >= ATTEMPT_MS;
         while self.attempts.front().is_some_and(is_old) {
             self.attempts.pop_front();
         }
         let known = self.attempts.iter().find(|one| one.name == name)?;
-        Some(known.offsets.clone())
+        Some(known.given.clone())
     }
 
     /// Changes a group and keeps `ready` true to it.

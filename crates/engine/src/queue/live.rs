@@ -89,16 +89,15 @@ impl Live {
                 return again;
             }
             offsets = self.fifo.take(wish.messages_max);
-            if let Some(attempt) = wish.attempt.filter(|_| !offsets.is_empty()) {
-                self.fifo.note_attempt(attempt, wish.now_ms, &offsets);
-            }
         } else {
             let all = self.leases.len();
             while offsets.len() < wish.messages_max
                 && let Some(at) = self.fair.take_any(all)
             {
-                let held = |lease: &Lease| lease.visible_ms > wish.now_ms;
-                if open(at) == at && !self.leases.get(&at.0).is_some_and(held) {
+                // By what is due, not by the clock: it may have stepped back since this one was.
+                let held = |lease: &Lease| self.due.contains(&(lease.visible_ms, at.0));
+                let is_held = self.leases.get(&at.0).is_some_and(held);
+                if open(at) == at && !is_held && !offsets.contains(&at) {
                     offsets.push(at);
                 }
             }
@@ -111,6 +110,8 @@ impl Live {
                 match self.step(progress, &open, end, wish.now_ms) {
                     Step::End => break,
                     Step::Over => {}
+                    // Damaged messages are tried again with those between them.
+                    Step::Take(at) if offsets.contains(&at) => {}
                     Step::Take(at) => offsets.push(at),
                 }
             }
@@ -125,16 +126,26 @@ impl Live {
                 lease,
             }
         });
-        picked.collect()
+        let picked: Vec<_> = picked.collect();
+        if let Some(attempt) = wish
+            .attempt
+            .filter(|_| settings.is_fifo && !picked.is_empty())
+        {
+            self.fifo.note_attempt(attempt, wish.now_ms, &picked);
+        }
+        picked
     }
 
     /// What an attempt was given before, if all of it is still in its hands.
     fn repeat(&mut self, (id, number): (PartitionId, i32), wish: &Wish) -> Option<Vec<Picked>> {
-        let offsets = self.fifo.attempt(wish.attempt?, wish.now_ms)?;
-        let known = |offset: &Offset| self.leases.get(&offset.0).copied();
-        let held = |offset: &Offset| known(offset).filter(|one| one.visible_ms > wish.now_ms);
-        let leases: Option<Vec<_>> = offsets.iter().map(held).collect();
-        let again = offsets.iter().zip(leases?).map(|(offset, mut lease)| {
+        let given = self.fifo.attempt(wish.attempt?, wish.now_ms)?;
+        // Of this delivery: who was given the message since holds it.
+        let held = |(offset, attempts): &(Offset, u32)| {
+            let lease = self.leases.get(&offset.0).copied()?;
+            (lease.attempts == *attempts && lease.visible_ms > wish.now_ms).then_some(lease)
+        };
+        let leases: Option<Vec<_>> = given.iter().map(held).collect();
+        let again = given.iter().zip(leases?).map(|((offset, _), mut lease)| {
             self.due.remove(&(lease.visible_ms, offset.0));
             lease.visible_ms = wish.visible_ms;
             self.due.insert((lease.visible_ms, offset.0));
@@ -260,9 +271,14 @@ impl Live {
     }
 
     /// A receiver was not given the message after all: it is as before, and visible from then on.
+    /// Not when its time was over meanwhile and somebody else holds it.
     pub fn put_back(&mut self, picked: &Picked, visible_ms: i64) {
         let offset = picked.offset.0;
-        if let Some(lease) = self.leases.get_mut(&offset) {
+        let is_same = |lease: &&mut Lease| {
+            let (attempts, visible_ms) = (picked.lease.attempts, picked.lease.visible_ms);
+            lease.attempts == attempts && lease.visible_ms == visible_ms
+        };
+        if let Some(lease) = self.leases.get_mut(&offset).filter(is_same) {
             self.due.remove(&(lease.visible_ms, offset));
             lease.attempts = lease.attempts.saturating_sub(1);
             lease.visible_ms = visible_ms;
@@ -355,5 +371,38 @@ impl Live {
     pub fn tidy(&mut self) -> bool {
         let is_bare = self.leases.is_empty() && self.damaged.is_empty();
         !std::mem::take(&mut self.is_used) && is_bare
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_still_holds_a_message_puts_it_back() {
+        let (id, offset) = (PartitionId(1), Offset(7));
+        let mut live = Live::default();
+        let wish = |now_ms: i64, visible_ms: i64| Wish {
+            now_ms,
+            messages_max: 1,
+            visible_ms,
+            attempt: None,
+        };
+        let mut pick = |wish: &Wish| Picked {
+            partition: id,
+            number: 0,
+            offset,
+            lease: live.lease(offset, None, wish),
+        };
+        // A look of no time, and while it reads somebody is given the message.
+        let (first, second) = (pick(&wish(10, 10)), pick(&wish(10, 40)));
+        live.due.remove(&(10, offset.0));
+        live.put_back(&first, 11);
+        let lease = live.leases[&offset.0];
+        assert_eq!((lease.attempts, lease.visible_ms), (2, 40));
+        live.put_back(&second, 12);
+        let lease = live.leases[&offset.0];
+        assert_eq!((lease.attempts, lease.visible_ms), (1, 12));
+        assert_eq!(live.due, BTreeSet::from([(12, offset.0)]));
     }
 }

@@ -282,6 +282,10 @@ impl Engine {
                 wait: Some(until.saturating_sub(env.monotonic())),
                 attempt: None,
             };
+            if self.inner.find_queue(&task.source)?.topic != begun.source {
+                // Deleted, and another one has its name.
+                return Ok(());
+            }
             let messages = self.receive(&task.source, receive).await?;
             let count = messages.len();
             if count == 0 {

@@ -74,7 +74,6 @@ impl Engine {
         let visibility_ms = receive
             .visibility
             .map_or(own_ms, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-        let now_ms = inner.env.now_ms();
         let mut look = Look::default();
         let mut picked = Vec::new();
         let count = found.partitions.len();
@@ -95,6 +94,8 @@ impl Engine {
             // The state's lock before the queue's, everywhere.
             inner.sequencer.read(|state| {
                 let mut live = desk.live.lock();
+                // Now, not before the reading ahead: a short lease would be over before it begins.
+                let now_ms = inner.env.now_ms();
                 let allowed = u64::from(found.settings.in_flight_max);
                 let in_flight = match (live.leases.len() as u64) < allowed {
                     true => 0,

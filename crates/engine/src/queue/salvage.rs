@@ -88,6 +88,8 @@ impl Inner {
             if !is_new {
                 continue;
             }
+            // Their groups go on.
+            self.queues.receivers.wake([id].into_iter());
             add(
                 &self.metrics.messages_stepped_over,
                 (range.end - range.start).unsigned_abs(),

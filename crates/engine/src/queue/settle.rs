@@ -131,14 +131,16 @@ impl Inner {
         };
         let urgency = urgency_of_done(&found.settings);
         self.propose_queue(command, urgency).await?;
+        let mut was_full = false;
         if let Some(desk) = self.queues.known_desk(id) {
             let mut live = desk.live.lock();
+            was_full = live.leases.len() >= found.settings.in_flight_max as usize;
             for offset in offsets {
                 live.settle(offset);
             }
         }
-        if found.settings.is_fifo {
-            // The group's next message may be given now.
+        if found.settings.is_fifo || was_full {
+            // The group's next message may be given now, or any.
             self.queues.receivers.wake([id].into_iter());
         }
         Ok(())
@@ -166,6 +168,7 @@ impl Inner {
                 && !is_known
                 && !found.settings.is_fifo
                 && known.attempts == receipt.attempts
+                && known.visible_ms > now_ms
             {
                 live.hold(receipt.offset, known);
             }

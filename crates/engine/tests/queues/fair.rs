@@ -1,6 +1,12 @@
 //! Fair queues: who has much in flight does not delay the others.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use levada_engine::queue::Message;
+use levada_env::{Clock, SimulatedClock};
 
 use crate::support::{Cell, bodies, member, message, receive};
 
@@ -93,4 +99,44 @@ async fn without_groups_nothing_is_read_ahead() {
     let first = bytes() - before;
     receive_many(&cell, 10).await;
     assert!(bytes() - before <= 2 * first, "each receive reads the same");
+}
+
+/// A wall clock that can be set back.
+#[derive(Default)]
+struct Settable {
+    clock: SimulatedClock,
+    back_ms: AtomicI64,
+}
+
+impl Clock for Settable {
+    fn now_ms(&self) -> i64 {
+        self.clock.now_ms() - self.back_ms.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_back_of_a_noisy_tenant_stays_though_the_clock_steps_back() {
+    let clock = Arc::new(Settable::default());
+    let cell = Cell::with_clock(clock.clone()).await;
+    cell.queue("q", &[("queue.visibility.timeout.ms", "10000")])
+        .await;
+    backlog(&cell, "loud", 100).await;
+    receive_many(&cell, 100).await;
+    cell.pass(11).await;
+    // All have come back; those that are not given wait for their turn.
+    let mut seen: BTreeSet<_> = cell.receive("q").await.iter().map(|one| one.id.0).collect();
+    assert_eq!(seen.len(), 10);
+    clock.back_ms.store(5_000, Ordering::Relaxed);
+    for _ in 0..20 {
+        seen.extend(cell.receive("q").await.iter().map(|one| one.id.0));
+    }
+    clock.back_ms.store(0, Ordering::Relaxed);
+    for _ in 0..20 {
+        seen.extend(cell.receive("q").await.iter().map(|one| one.id.0));
+    }
+    assert_eq!(seen.len(), 100);
 }

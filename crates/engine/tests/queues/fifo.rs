@@ -210,6 +210,23 @@ async fn the_same_attempt_again_gets_the_same_messages_while_it_holds_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_is_not_given_what_somebody_else_holds_by_now() {
+    let cell = Cell::start().await;
+    cell.queue("q.fifo", FIFO).await;
+    send(&cell, "a", "a1").await;
+    let mut attempt = receive(10, 0);
+    attempt.attempt = Some("mine".into());
+    let mine = cell.engine.receive("q.fifo", attempt.clone()).await;
+    assert_eq!(mine.unwrap().len(), 1);
+    cell.pass(31).await;
+    let theirs = cell.receive("q.fifo").await;
+    assert_eq!(theirs[0].receive_count, 2);
+    let again = cell.engine.receive("q.fifo", attempt).await.unwrap();
+    assert!(again.is_empty());
+    cell.acknowledge("q.fifo", &theirs[0]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_delivery_counts_though_the_one_before_is_not_yet_durable() {
     let cell = Cell::start().await;
     cell.queue("q.fifo", FIFO).await;

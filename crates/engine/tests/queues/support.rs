@@ -9,7 +9,7 @@ use levada_engine::queue::{Message, NewMessage, NewQueue, QueueError, Receive, S
 use levada_engine::testing::{engine_on, engine_over};
 use levada_engine::{Engine, EngineSettings};
 use levada_env::fault::{Crash, FaultFs};
-use levada_env::{Env, Fs};
+use levada_env::{Clock, Env, Fs};
 use levada_journal::local::LocalJournal;
 use levada_journal::memory::MemoryJournal;
 use levada_sequencer::command_log::memory::MemoryLog;
@@ -33,6 +33,12 @@ const DIR: &str = "/data";
 impl Cell {
     pub async fn start() -> Self {
         let env = Env::simulated(1, Arc::new(FaultFs::new(1)));
+        let (journal, log) = (Arc::default(), MemoryLog::new());
+        Self::on(env, journal, log).await
+    }
+
+    pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let env = Env::simulated(1, Arc::new(FaultFs::new(1))).with_clock(clock);
         let (journal, log) = (Arc::default(), MemoryLog::new());
         Self::on(env, journal, log).await
     }
