@@ -63,14 +63,15 @@ async fn acquire(shared: &Shared, bytes: usize) -> Result<OwnedSemaphorePermit> 
     permit.map_err(unavailable)
 }
 
-/// The pieces of a body as one; what it takes beyond `permit` is added to that.
+/// The pieces of a body as one; what it takes beyond `permit` is added to that. No piece is kept by
+/// itself: one of a byte would hold the buffer that it came in.
 async fn collect(
     shared: &Shared,
     mut body: Limited<Incoming>,
     mut permit: OwnedSemaphorePermit,
 ) -> Result<(Bytes, OwnedSemaphorePermit)> {
-    let mut pieces = Vec::new();
-    let mut bytes = 0;
+    let mut first = Bytes::new();
+    let mut joined = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
             true => too_large(),
@@ -79,16 +80,21 @@ async fn collect(
         let Ok(piece) = frame.into_data() else {
             continue;
         };
-        bytes += piece.len();
-        pieces.push(piece);
+        if first.is_empty() && joined.is_empty() {
+            first = piece;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&piece);
+        }
+        let bytes = first.len() + joined.len();
         let more = bytes.saturating_sub(permit.num_permits());
         if more > 0 {
             permit.merge(acquire(shared, more).await?);
         }
     }
-    let body = match pieces.len() {
-        0 | 1 => pieces.pop().unwrap_or_default(),
-        _ => pieces.concat().into(),
+    let body = match joined.is_empty() {
+        true => first,
+        false => joined.into(),
     };
     Ok((body, permit))
 }

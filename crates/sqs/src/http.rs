@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use levada_env::Env;
@@ -118,6 +118,11 @@ async fn work(
         let message = format!("Requests are POST or GET here, not {}.", head.method);
         return Err(SqsError::new(Code::WrongMethod, message));
     }
+    if shared.settings.access_keys.is_empty() && is_from_web_page(&head.headers) {
+        let message = "Web pages are served only where requests must be signed \
+                       (sqs.access_keys_file): any page could use the queues of who looks at it.";
+        return Err(SqsError::new(Code::AccessDenied, message));
+    }
     let protocol = protocol_of(&head.headers);
     let (body, permit) = read_body(shared, body).await?;
     let caller = Caller {
@@ -144,6 +149,13 @@ async fn work(
     let answer = work.await;
     drop(permit);
     answer
+}
+
+/// Browsers say where a request comes from; a person's own typing is `none`, and SDKs elsewhere
+/// send neither header.
+fn is_from_web_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    headers.contains_key(ORIGIN) || site.is_some_and(|site| site != b"none")
 }
 
 /// Who signed; `None`: nobody did, or nobody is asked to.

@@ -24,6 +24,8 @@ pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Values in one JSON body, and fields of one form: the largest real request, a batch of ten
 /// messages with ten attributes each, has some 700.
 pub const VALUES_MAX: usize = 4_000;
+/// Bytes of a form field's name; the longest real one is an attribute of a batch entry.
+pub const FIELD_NAME_BYTES_MAX: usize = 128;
 /// How deep values may lie in each other; the deepest real one is an attribute of a batch entry.
 pub const VALUE_DEPTH_MAX: usize = 12;
 
@@ -37,6 +39,9 @@ pub const ID_MAX: usize = 128;
 pub const MESSAGE_ATTRIBUTES_MAX: usize = 10;
 /// Characters of an attribute's name and of its type.
 pub const ATTRIBUTE_NAME_MAX: usize = 256;
+
+/// Names of attributes that a receive asks for.
+pub const NAMES_WANTED_MAX: usize = 100;
 
 pub const VISIBILITY_SECONDS_MAX: i64 = 43_200;
 pub const DELAY_SECONDS_MAX: i64 = 900;

@@ -37,19 +37,18 @@ pub fn url(host: &str, name: &str) -> String {
     format!("http://{host}/{ACCOUNT}/{name}")
 }
 
-/// The queue that a path names: `/000000000000/NAME`.
+/// The queue that a path names: `/000000000000/NAME`. Any account will do: there is one here, and
+/// what programs have configured is that of the service, or ElasticMQ's `/queue/NAME`.
 pub fn in_path(path: &str) -> Option<&str> {
-    let name = path
-        .strip_prefix('/')?
-        .strip_prefix(ACCOUNT)?
-        .strip_prefix('/')?;
-    (!name.is_empty() && !name.contains('/')).then_some(name)
+    let (account, name) = path.strip_prefix('/')?.split_once('/')?;
+    let is_account = !account.is_empty() && account.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_account && !name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 /// The queue that a QueueUrl names. Its host is not looked at: one queue has many addresses.
 ///
 /// # Errors
-/// InvalidAddress for what is no address, QueueDoesNotExist for one of another account.
+/// InvalidAddress for what is no address, QueueDoesNotExist for one that names no queue.
 pub fn in_url(url: &str) -> Result<&str> {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)),
@@ -103,11 +102,14 @@ mod tests {
     fn addresses_name_their_queue() {
         assert_eq!(in_url(&url("localhost:9324", "q")), Ok("q"));
         assert_eq!(in_url("/000000000000/q.fifo"), Ok("q.fifo"));
+        assert_eq!(in_url("http://h/123456789012/q"), Ok("q"));
+        assert_eq!(in_url("http://h/queue/q"), Ok("q"));
         assert_eq!(in_url("q").unwrap_err().code, Code::InvalidAddress);
         assert_eq!(in_url("http://h").unwrap_err().code, Code::InvalidAddress);
         for other in [
             "http://h/",
-            "http://h/1/q",
+            "http://h//q",
+            "http://h/a-b/q",
             "http://h/000000000000/",
             "/000000000000/a/b",
         ] {

@@ -14,7 +14,7 @@ use crate::limits::{
     MESSAGE_BYTES_SETTING_MIN, POLICY_BYTES_MAX, RETENTION_SECONDS_MAX, RETENTION_SECONDS_MIN,
     VISIBILITY_SECONDS_MAX, WAIT_SECONDS_MAX,
 };
-use crate::message::QueueRules;
+use crate::message::{QueueRules, is_all};
 use crate::names::arn;
 use crate::redrive::{AllowPolicy, RedrivePolicy};
 
@@ -362,11 +362,11 @@ pub fn show(
     names: &[String],
     region: &str,
 ) -> Result<Vec<(&'static str, String)>> {
-    for name in names.iter().filter(|name| *name != "All") {
+    for name in names.iter().filter(|name| !is_all(name)) {
         kept(name)?;
     }
     let view = View::of(info);
-    let is_wanted = |name: &str| names.iter().any(|wanted| wanted == "All" || wanted == name);
+    let is_wanted = |name: &str| names.iter().any(|wanted| is_all(wanted) || wanted == name);
     let wanted = ATTRIBUTES.iter().filter(|(name, _)| is_wanted(name));
     let shown = wanted.filter_map(|(name, _)| {
         let counts = &info.counts;

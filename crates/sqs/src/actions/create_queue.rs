@@ -51,7 +51,8 @@ impl Request {
     /// Whether a queue that is there is what was asked for, as far as anything was said.
     fn compare(&self, call: &Call, asked: &View, there: &View) -> Result<()> {
         for (name, _) in &self.attributes {
-            if asked.show(name, call.region()) != there.show(name, call.region()) {
+            let shown = |view: &View| view.show(name, call.region());
+            if !is_same(shown(asked).as_deref(), shown(there).as_deref()) {
                 let message = format!(
                     "A queue already exists with the same name and a different value for attribute {name}"
                 );
@@ -60,6 +61,13 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// Whether two values say the same; documents may differ in spaces and in the order of members.
+fn is_same(asked: Option<&str>, there: Option<&str>) -> bool {
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    let both = asked.and_then(read).zip(there.and_then(read));
+    asked == there || both.is_some_and(|(asked, there)| asked == there)
 }
 
 pub async fn run(call: &Call, request: Request) -> Result<QueueUrl> {

@@ -8,7 +8,8 @@ use super::Answer;
 use crate::call::Call;
 use crate::errors::{Code, Result, SqsError};
 use crate::limits::{
-    BATCH_ENTRIES_MAX, RECEIVE_BYTES_MAX, VISIBILITY_SECONDS_MAX, WAIT_SECONDS_MAX,
+    ATTRIBUTE_NAME_MAX, BATCH_ENTRIES_MAX, NAMES_WANTED_MAX, RECEIVE_BYTES_MAX,
+    VISIBILITY_SECONDS_MAX, WAIT_SECONDS_MAX,
 };
 use crate::message::{Delivered, Wanted, is_id, write_message};
 use crate::names::ACCOUNT;
@@ -37,6 +38,8 @@ impl Request {
         system.extend(fields.texts(name)?);
         let name = Name::new("MessageAttributeNames", "MessageAttributeName");
         let attributes = fields.texts(name)?;
+        check_names(&system)?;
+        check_names(&attributes)?;
         let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
         Ok(Self {
             queue: call.queue_name(fields)?,
@@ -52,6 +55,19 @@ impl Request {
             wanted: Wanted { system, attributes },
         })
     }
+}
+
+/// They are held as long as the receive waits.
+fn check_names(names: &[String]) -> Result<()> {
+    let long = names.iter().any(|name| name.len() > ATTRIBUTE_NAME_MAX);
+    if !long && names.len() <= NAMES_WANTED_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "A receive can name {NAMES_WANTED_MAX} attributes of {ATTRIBUTE_NAME_MAX} characters at most; \
+         All names every one."
+    );
+    Err(SqsError::new(Code::InvalidParameter, message))
 }
 
 pub struct Response {

@@ -53,7 +53,8 @@ pub struct AccessKeys {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "line {line}: write an access key id and its secret, with spaces between them; then, if you \
-     want, a user name (letters, digits and +=,.@_-) and one of the roles admin and policy"
+     want, a user name (letters, digits and +=,.@_-) and one of the roles admin and policy; each \
+     id stands once"
 )]
 pub struct KeyFileError {
     pub line: usize,
@@ -75,7 +76,10 @@ impl AccessKeys {
             }
             let words: Vec<&str> = line.split_whitespace().collect();
             let (id, key) = key(&words).ok_or(KeyFileError { line: index + 1 })?;
-            keys.insert(id, key);
+            // Which of two lines counts would be a guess, and one of them may say admin.
+            if keys.insert(id, key).is_some() {
+                return Err(KeyFileError { line: index + 1 });
+            }
         }
         Ok(Self { keys })
     }
@@ -161,6 +165,7 @@ mod tests {
             "A s ann root",
             "A s a/b",
             "A s ann policy more",
+            "ok y ann policy",
         ] {
             let refusal = AccessKeys::parse(&format!("ok x\n{wrong}")).unwrap_err();
             assert_eq!(refusal.line, 2, "{wrong}");

@@ -162,11 +162,17 @@ fn add(md5: &mut Md5, bytes: &[u8]) {
     md5.update(bytes);
 }
 
+/// Whether a name means every attribute: `All`, and kombu's `ALL`.
+pub fn is_all(name: &str) -> bool {
+    name.eq_ignore_ascii_case("All")
+}
+
 /// The attributes that a receive asks for: `All`, `.*`, a name, or `prefix.*`.
 pub fn filter(attributes: &mut Vec<Attribute>, wanted: &[String]) {
     attributes.retain(|attribute| {
         wanted.iter().any(|wanted| match wanted.as_str() {
-            "All" | ".*" | "*" => true,
+            ".*" | "*" => true,
+            name if is_all(name) => true,
             name => match name.strip_suffix(".*") {
                 Some(prefix) => attribute.name.starts_with(prefix),
                 None => attribute.name == name,

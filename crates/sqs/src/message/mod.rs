@@ -8,6 +8,7 @@ mod send;
 
 use attributes::Attribute;
 
+pub use attributes::is_all;
 pub use contents::{hex, is_id};
 pub use headers::RESERVED;
 pub use receive::{Delivered, Wanted, write_message};

@@ -2,7 +2,7 @@
 
 use levada_engine::queue::Message;
 
-use super::attributes::{Attribute, digest, filter, write_attributes};
+use super::attributes::{Attribute, digest, filter, is_all, write_attributes};
 use super::contents::{body_text, md5_hex};
 use super::headers::Stored;
 use super::send::{content_id, sequence_number};
@@ -33,7 +33,7 @@ pub struct Wanted {
 
 impl Wanted {
     fn has(&self, name: &str) -> bool {
-        let is_wanted = |wanted: &String| wanted == "All" || wanted == name;
+        let is_wanted = |wanted: &String| is_all(wanted) || wanted == name;
         self.system.iter().any(is_wanted)
     }
 }

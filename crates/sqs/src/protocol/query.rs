@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 
 use super::Value;
 use crate::errors::{Result, SqsError};
-use crate::limits::{VALUE_DEPTH_MAX, VALUES_MAX};
+use crate::limits::{FIELD_NAME_BYTES_MAX, VALUE_DEPTH_MAX, VALUES_MAX};
 
 /// Names and values of a form or of an address' query, in their order, decoded. Bytes that are no
 /// UTF-8 are refused: replacing them would change a message.
@@ -49,6 +49,9 @@ fn text(encoded: &[u8]) -> Result<String> {
 pub fn tree(pairs: Vec<(String, String)>) -> Result<Value<'static>> {
     let mut root = Value::Map(Vec::new());
     for (name, value) in pairs {
+        if name.len() > FIELD_NAME_BYTES_MAX {
+            return Err(SqsError::malformed("A field's name is too long."));
+        }
         let mut place = &mut root;
         for (depth, part) in name.split('.').enumerate() {
             if depth >= VALUE_DEPTH_MAX {

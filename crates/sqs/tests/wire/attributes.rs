@@ -34,6 +34,13 @@ async fn attributes_are_kept_and_compared() {
     assert!(!shown.contains_key("FifoQueue") && !shown.contains_key("RedrivePolicy"));
     let set = json!({"QueueUrl": url, "Attributes": {"VisibilityTimeout": "7", "Policy": "{\"Statement\":[]}"}});
     server.ok("SetQueueAttributes", set).await;
+    // The same document, written otherwise.
+    let same = json!({"Policy": "{ \"Statement\" : [ ] }"});
+    assert_eq!(server.queue("q", same).await, url);
+    // As kombu writes it.
+    let all = json!({"QueueUrl": url, "AttributeNames": ["ALL"]});
+    let shown = server.ok("GetQueueAttributes", all).await;
+    assert_eq!(shown["Attributes"]["DelaySeconds"], "5");
     assert_eq!(
         server.attribute(&url, "VisibilityTimeout").await.as_deref(),
         Some("7")

@@ -175,3 +175,60 @@ async fn one_connection_carries_many_requests() {
     assert_eq!(counted.connections, 1);
     assert_eq!(counted.actions[0].requests, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_may_come_in_pieces_of_a_byte() {
+    let server = Server::start().await;
+    let url = server.queue("q", json!({})).await;
+    let body = json!({"QueueUrl": url, "MessageBody": "in pieces"}).to_string();
+    let mut request = format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.SendMessage\r\n\
+         Content-Type: application/x-amz-json-1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        server.address
+    );
+    for letter in body.chars() {
+        request.push_str(&format!("1\r\n{letter}\r\n"));
+    }
+    request.push_str("0\r\n\r\n");
+    let answer = server.raw(request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(
+        server.receive(&url, json!({})).await[0]["Body"],
+        "in pieces"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_pages_are_not_served_where_nobody_signs() {
+    let server = Server::start().await;
+    let url = server.queue("q", json!({})).await;
+    for header in [
+        "Origin: http://elsewhere.example",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Site: same-origin",
+    ] {
+        let head = format!("GET /000000000000/q?Action=DeleteQueue HTTP/1.1\r\n{header}");
+        let answer = server.request(&head, "").await;
+        assert_eq!(answer.status, 403, "{header}: {}", answer.body);
+        assert_eq!(answer.element("Code"), Some("AccessDenied"));
+    }
+    let typed = "GET /000000000000/q?Action=GetQueueAttributes HTTP/1.1\r\nSec-Fetch-Site: none";
+    assert_eq!(server.request(typed, "").await.status, 200);
+    server.send(&url, "still there").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_bounded() {
+    let server = Server::start().await;
+    let url = server.queue("q", json!({})).await;
+    for names in [json!(["x".repeat(257)]), json!(vec!["x"; 101])] {
+        let request = json!({"QueueUrl": url, "MessageAttributeNames": names});
+        let code = server.refused("ReceiveMessage", request).await;
+        assert_eq!(code, "InvalidParameterValue");
+    }
+    let form = format!("Action=ListQueues&{}=1", "x".repeat(129));
+    assert_eq!(
+        server.form("/", &form).await.element("Code"),
+        Some("MalformedInput")
+    );
+}

@@ -172,7 +172,12 @@ impl Statement {
 
     /// Whether the statement is about this; `None`: nobody here knows.
     fn applies(&self, question: &Question<'_>) -> Option<bool> {
-        let is_principal = self.principals.named.hold(question.circumstances.who);
+        let who = question.circumstances.who;
+        let is_principal = match self.principals.is_not {
+            // Who spares the account and one of its users means that user alone (IAM: NotPrincipal).
+            true => self.principals.named.name(who),
+            false => self.principals.named.hold(who),
+        };
         let named = &self.actions.named;
         let is_action = named.iter().any(|pattern| {
             let mut actions = question.actions.iter();
@@ -234,8 +239,12 @@ impl Principals {
     }
 
     fn hold(&self, who: Option<&super::Identity>) -> bool {
-        let is_named = |who: &super::Identity| self.account || self.arns.contains(&who.arn);
-        self.everybody || who.is_some_and(is_named)
+        self.name(who) || (self.account && who.is_some())
+    }
+
+    /// Whether it is named itself, not only by its account.
+    fn name(&self, who: Option<&super::Identity>) -> bool {
+        self.everybody || who.is_some_and(|who| self.arns.contains(&who.arn))
     }
 }
 

@@ -73,6 +73,12 @@ fn a_statement_is_about_those_it_names() {
     assert_eq!(ask(&policy, Some("ann"), "sendmessage"), Verdict::Silent);
     assert_eq!(ask(&policy, Some("bob"), "sendmessage"), Verdict::Denied);
     assert_eq!(ask(&policy, None, "sendmessage"), Verdict::Denied);
+    // Naming the account beside her spares nobody else.
+    let root = "arn:aws:iam::000000000000:root";
+    let but_ann = json!({"AWS": ["arn:aws:iam::000000000000:user/ann", root]});
+    let policy = one(json!({"Effect": "Deny", "Principal": null, "NotPrincipal": but_ann}));
+    assert_eq!(ask(&policy, Some("ann"), "sendmessage"), Verdict::Silent);
+    assert_eq!(ask(&policy, Some("bob"), "sendmessage"), Verdict::Denied);
 }
 
 #[test]
