@@ -51,6 +51,16 @@ pub const TARGETS: &[Target] = &[
         check: network::queues::check_form,
     },
     Target {
+        name: "sqs_unsigned",
+        about: "the listener where everybody must sign: what has no right signature does nothing",
+        check: network::strangers::check,
+    },
+    Target {
+        name: "sqs_policy",
+        about: "a queue's policy: what it says is what its statements say",
+        check: text::policy::check,
+    },
+    Target {
         name: "proxy_header",
         about: "the PROXY protocol's header, versions 1 and 2",
         check: network::proxy::check,

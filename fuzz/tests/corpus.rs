@@ -80,6 +80,8 @@ each_target! {
     client_answers
     sqs_json
     sqs_form
+    sqs_unsigned
+    sqs_policy
     proxy_header
     record_batch
     commands

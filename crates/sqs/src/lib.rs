@@ -30,6 +30,8 @@ mod queue_attributes;
 mod redrive;
 mod settings;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod unsent;
 
 pub use auth::{AccessKeys, KeyFileError};

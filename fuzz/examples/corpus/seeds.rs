@@ -31,6 +31,8 @@ pub fn all() -> Seeds {
     let (json, forms) = levada_fuzz::network::queues::seeds();
     seeds.insert("sqs_json", json);
     seeds.insert("sqs_form", forms);
+    seeds.insert("sqs_unsigned", levada_fuzz::network::strangers::seeds());
+    seeds.insert("sqs_policy", text::policy::seeds());
     batches(&mut seeds);
     stored(&mut seeds);
     seeds.insert("config", text::config::seeds());

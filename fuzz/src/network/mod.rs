@@ -5,3 +5,4 @@ pub mod connection;
 pub mod messages;
 pub mod proxy;
 pub mod queues;
+pub mod strangers;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use super::connection::runtime;
 
 /// What an input does not wait for: a long poll.
-const POLL_WAIT: Duration = Duration::from_millis(40);
+pub(super) const POLL_WAIT: Duration = Duration::from_millis(40);
 /// Everything else may not take longer: what does has hung.
 const PATIENCE: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
@@ -95,7 +95,7 @@ fn request(head: &str, body: &[u8]) -> Vec<u8> {
 
 fn talk(bytes: &[u8], shape: Option<Shape>) {
     runtime().block_on(async {
-        let (listener, address) = listen().await;
+        let (listener, address) = listen(SqsSettings::default()).await;
         let answer = exchange(address, bytes, POLL_WAIT).await;
         if let (Some(shape), Some(answer)) = (shape, answer) {
             judge(&answer, shape);
@@ -111,7 +111,7 @@ fn talk(bytes: &[u8], shape: Option<Shape>) {
     });
 }
 
-async fn listen() -> (SqsListener, SocketAddr) {
+pub(super) async fn listen(settings: SqsSettings) -> (SqsListener, SocketAddr) {
     let env = Env::real();
     let engine = memory_engine(env.clone()).await;
     for name in QUEUES {
@@ -127,13 +127,13 @@ async fn listen() -> (SqsListener, SocketAddr) {
     }
     let socket = Listener::bind(env.clone(), "127.0.0.1:0", ListenerSettings::default());
     let socket = socket.await.expect("a free port");
-    let listener = SqsListener::start(env, engine, SqsSettings::default(), socket);
+    let listener = SqsListener::start(env, engine, settings, socket);
     let address = listener.local_addr();
     (listener, address)
 }
 
 /// What came back until the connection ended; `None` if it did not end in time.
-async fn exchange(address: SocketAddr, bytes: &[u8], wait: Duration) -> Option<Vec<u8>> {
+pub(super) async fn exchange(address: SocketAddr, bytes: &[u8], wait: Duration) -> Option<Vec<u8>> {
     let socket = TcpStream::connect(address).await;
     let mut socket = socket.expect("it accepts");
     // It may have closed the connection already.

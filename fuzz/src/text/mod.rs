@@ -3,3 +3,4 @@
 pub mod command_line;
 pub mod config;
 pub mod parsers;
+pub mod policy;

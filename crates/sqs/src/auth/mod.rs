@@ -10,4 +10,6 @@ mod time;
 pub use judge::{Caller, PolicyCache, authorize};
 pub use keys::{AccessKeys, Identity, KeyFileError, Role};
 pub use policy::Policy;
+#[cfg(feature = "testing")]
+pub use policy::{Circumstances, Question, Verdict};
 pub use sigv4::{Signed, verify};

@@ -1,0 +1,3 @@
+//! See `levada_fuzz::TARGETS`.
+#![no_main]
+levada_fuzz::fuzz!("sqs_unsigned");
