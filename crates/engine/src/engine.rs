@@ -18,7 +18,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     EngineMetrics, EngineSettings, accumulator::Accumulator, committer, committer::StagedSegments,
-    effects::Dispatch, groups::Groups, queue::Queues, retention, tail::TailCache, watch::Watchers,
+    effects::Dispatch, groups::Groups, queue::Queues, retention, run_cache::RunCache,
+    tail::TailCache, watch::Watchers,
 };
 
 /// Places that readers found damaged and a person was told of.
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub staged: StagedSegments,
     pub tail: TailCache,
     pub damage: KnownDamage,
+    pub runs: RunCache,
     /// Index entries that a partition keeps now, at most: fewer when memory for all is short.
     pub index_tail_max: AtomicUsize,
     /// Index entries in memory, as of the last round of maintenance.
@@ -95,7 +97,7 @@ impl Engine {
     ) -> Engine {
         let watchers = Arc::new(Watchers::default());
         let groups = Groups::new(env.clone(), settings.groups.clone(), sequencer.clone());
-        let queues = Queues::default();
+        let queues = Queues::new(&settings);
         sequencer.set_sink(Arc::new(Dispatch {
             watchers: Arc::clone(&watchers),
             receivers: Arc::clone(&queues.receivers),
@@ -113,6 +115,7 @@ impl Engine {
             sequencer,
             accumulator: Accumulator::default(),
             damage: KnownDamage::default(),
+            runs: RunCache::default(),
             index_tail_max: AtomicUsize::new(index_tail_max),
             index_entries: AtomicUsize::new(0),
             staged: StagedSegments::default(),

@@ -22,6 +22,7 @@ mod requests;
 mod retention;
 mod rewrite;
 mod rules;
+mod run_cache;
 mod settings;
 mod slices;
 mod source;

@@ -7,6 +7,7 @@ use crate::{
     Engine, ReadError, TopicRef,
     engine::Inner,
     read::{check_epoch, resolve},
+    run_cache::RunEntries,
     slices::{BatchWalk, StoredBatch},
 };
 
@@ -110,7 +111,7 @@ impl Inner {
         loop {
             let entries = match found {
                 Found::End | Found::Below => return Ok(FoundOffset::NONE),
-                Found::Entry(entry) => vec![entry],
+                Found::Entry(entry) => RunEntries::one(entry),
                 Found::Run(run) => self.run_entries(&run, start).await?,
             };
             let wanted = move |at: Offset, time: i64| at >= start && time >= time_ms;
@@ -137,7 +138,7 @@ impl Inner {
         });
         let entries = match found {
             Found::End | Found::Below => return Ok(FoundOffset::NONE),
-            Found::Entry(entry) => vec![entry],
+            Found::Entry(entry) => RunEntries::one(entry),
             Found::Run(run) => self.run_entries(&run, run.first).await?,
         };
         let Some(newest) = entries.iter().map(time_of).max() else {

@@ -10,6 +10,7 @@ use crate::{
     engine::Inner,
     metrics::add,
     read_ahead::ReadAhead,
+    run_cache::RunEntries,
     slices::{BatchWalk, Overlay},
     source::Fetched,
 };
@@ -25,7 +26,7 @@ struct Plan {
     offset: Offset,
     bytes_max: usize,
     entries: Vec<IndexEntry>,
-    /// The offset is older than what the state keeps: the entries stand in this run.
+    /// The offset is older than what the state keeps: the entries stand in this run, not here.
     run: Option<IndexRun>,
 }
 
@@ -144,6 +145,7 @@ impl Inner {
             high_watermark: plan.high_watermark,
             log_start: plan.log_start,
             pieces: Vec::new(),
+            is_stored: true,
         };
         let limit = left.min(plan.bytes_max);
         let spilled = match &plan.run {
@@ -155,18 +157,11 @@ impl Inner {
                     return Err(error);
                 }
             },
-            None => Vec::new(),
+            None => RunEntries::default(),
         };
-        let spilled: Vec<IndexEntry> = match spilled.is_empty() {
-            true => spilled,
-            false => spilled
-                .into_iter()
-                .chain(plan.entries.iter().copied())
-                .collect(),
-        };
-        let entries = match spilled.is_empty() {
-            true => &plan.entries,
-            false => &spilled,
+        let entries: &[IndexEntry] = match plan.run {
+            Some(_) => &spilled,
+            None => &plan.entries,
         };
         let mut ahead = ReadAhead::new(self, entries, limit);
         let mut bytes = 0;
@@ -284,6 +279,7 @@ impl Inner {
             out.slice.pieces.extend(overlay.pieces(&stored)?);
             *out.bytes += stored.bytes.len();
             if fetched.tail {
+                out.slice.is_stored = false;
                 add(&self.metrics.bytes_out_tail, stored.bytes.len() as u64);
             }
         }

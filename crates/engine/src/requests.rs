@@ -58,6 +58,8 @@ pub struct ReadSlice {
     pub log_start: Offset,
     /// In order; headers overlaid, records as stored, nothing copied.
     pub pieces: Vec<Bytes>,
+    /// Nothing of it lay in the tail cache.
+    pub is_stored: bool,
 }
 
 impl ReadSlice {

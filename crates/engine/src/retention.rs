@@ -16,6 +16,7 @@ use crate::{
     engine::Inner,
     index_run,
     metrics::add,
+    run_cache::RunEntries,
     walk::{self, Place},
 };
 
@@ -26,6 +27,8 @@ const SPILLS_AT_ONCE: usize = 64;
 /// Index entries that a partition keeps however short memory is: fewer would win nothing over the
 /// run that names them.
 const INDEX_TAIL_ENTRIES_MIN: usize = 64;
+/// Index entries of one run, at most: a reader far behind takes it whole into memory.
+const RUN_ENTRIES_MAX: usize = 8192;
 
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
@@ -133,21 +136,29 @@ impl Inner {
         }
     }
 
-    /// Moves a partition's older index entries into a stored run, all but `keep`.
+    /// Moves a partition's older index entries into stored runs, all but `keep`.
     async fn spill(&self, id: PartitionId, keep: usize) -> Result<(), AppendError> {
-        let entries: Vec<IndexEntry> = self.sequencer.read(|state| {
+        while self.spill_run(id, keep).await? {}
+        Ok(())
+    }
+
+    /// The oldest of them into one run. Whether there are more.
+    async fn spill_run(&self, id: PartitionId, keep: usize) -> Result<bool, AppendError> {
+        let (entries, left): (Vec<IndexEntry>, usize) = self.sequencer.read(|state| {
             let Some(partition) = state.partition(id) else {
-                return Vec::new();
+                return (Vec::new(), 0);
             };
-            let count = partition.tail_len().saturating_sub(keep);
+            let all = partition.tail_len().saturating_sub(keep);
+            let count = all.min(RUN_ENTRIES_MAX);
             let from = partition
                 .runs()
                 .last()
                 .map_or(partition.log_start(), |run| run.end);
-            partition.entries_from(from).take(count).collect()
+            let entries = partition.entries_from(from).take(count).collect();
+            (entries, all - count)
         });
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Ok(());
+            return Ok(false);
         };
         let bytes = bytes::Bytes::from(index_run::encode(&entries));
         let (extent, ticket) = self.stage(vec![bytes], Urgency::Reclaim, false)?;
@@ -171,7 +182,7 @@ impl Inner {
         self.staged.settled(extent.segment);
         match answer? {
             // Refused: the partition was deleted or trimmed in between, the run is not needed.
-            Reply::Index(_) => Ok(()),
+            Reply::Index(outcome) => Ok(outcome.is_ok() && left > 0),
             other => unreachable!("a spill is answered as such, not by {other:?}"),
         }
     }
@@ -180,17 +191,16 @@ impl Inner {
     ///
     /// # Errors
     /// [`ReadError::Corrupt`] when the run cannot be read.
-    pub async fn run_entries(
-        &self,
-        run: &IndexRun,
-        from: Offset,
-    ) -> Result<Vec<IndexEntry>, ReadError> {
+    pub async fn run_entries(&self, run: &IndexRun, from: Offset) -> Result<RunEntries, ReadError> {
+        if let Some(known) = self.runs.find(run.extent) {
+            return Ok(RunEntries::of(known, from));
+        }
         add(&self.metrics.journal_reads, 1);
         let bytes = self.journal.read(run.extent).await?;
-        let mut entries =
-            index_run::decode(&bytes).map_err(|e| ReadError::Corrupt(e.to_string()))?;
-        entries.retain(|entry| entry.end() > from);
-        Ok(entries)
+        let entries = index_run::decode(&bytes).map_err(|e| ReadError::Corrupt(e.to_string()))?;
+        let entries: Arc<[IndexEntry]> = entries.into();
+        self.runs.keep(run.extent, Arc::clone(&entries));
+        Ok(RunEntries::of(entries, from))
     }
 
     /// Deletes segments that nothing names. The newest is still being written, and one with staged

@@ -176,7 +176,8 @@ impl Inner {
         let mut entries = self
             .run_entries(run, run.first)
             .await
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| e.to_string())?
+            .to_vec();
         for entry in &mut entries {
             if !sparse.contains(&entry.extent.segment) {
                 continue;

@@ -11,6 +11,8 @@ pub struct EngineSettings {
     pub cluster_id: String,
     /// Recently appended bytes that stay in memory for readers at the tail.
     pub tail_cache_bytes: usize,
+    /// What is kept of reads from storage for the next receives, of all queues together.
+    pub queue_ahead_bytes: usize,
     /// Received but not yet acknowledged bytes; when all are taken producers are held back.
     pub in_flight_bytes: usize,
     /// Partitions of a topic that is created without a number.
@@ -35,6 +37,7 @@ impl Default for EngineSettings {
         EngineSettings {
             cluster_id: "levada".into(),
             tail_cache_bytes: 128 * 1024 * 1024,
+            queue_ahead_bytes: 16 * 1024 * 1024,
             in_flight_bytes: 64 * 1024 * 1024,
             num_partitions: 1,
             maintenance_interval: Duration::from_secs(10),

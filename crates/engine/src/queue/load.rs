@@ -7,11 +7,12 @@ use bytes::Bytes;
 use levada_model::{BatchHeader, Offset};
 use levada_records::{Compression, Record, Records, decompress};
 
+use super::ahead::Known;
 use super::live::Lease;
 use super::send::{MESSAGE_ID_HEADER, SOURCE_HEADER};
 use super::{Found, Message, MessageId, QueueError};
 use crate::engine::Inner;
-use crate::{ReadError, ReadPartition, ReadRequest, TopicRef};
+use crate::{ReadError, ReadPartition, ReadRequest, ReadSlice, TopicRef};
 
 /// What one read of the log gives when a queue looks ahead, about.
 const READ_BYTES: usize = 256 * 1024;
@@ -81,6 +82,53 @@ impl Inner {
         Ok(stretch)
     }
 
+    /// The `chosen` records, which ascend, as far as one read goes. Where a queue's messages lie in
+    /// storage, what is read holds those of the receives to come.
+    async fn read_chosen(
+        &self,
+        (found, number): (&Found, i32),
+        chosen: &[Offset],
+        bytes_max: usize,
+    ) -> Result<Stretch, ReadError> {
+        let id = found.partition(number).ok_or(ReadError::UnknownPartition)?;
+        let from = *chosen.first().ok_or(ReadError::UnknownPartition)?;
+        let ahead = &self.queues.ahead;
+        let place = (found, number);
+        let kept = match ahead.find(id, from) {
+            Known::Here(kept) => kept,
+            Known::Nothing => {
+                return self
+                    .read_stretch(place, from, bytes_max, Some(chosen))
+                    .await;
+            }
+            Known::Next => {
+                // The others wait for the one that reads, and find what it read.
+                let desk = self.queues.desk(id);
+                let _turn = desk.reading.lock().await;
+                match ahead.find(id, from) {
+                    Known::Here(kept) => kept,
+                    _ => {
+                        return self
+                            .read_stretch(place, from, READ_BYTES, Some(chosen))
+                            .await;
+                    }
+                }
+            }
+        };
+        let mut stretch = Stretch::up_to(from);
+        for batch in kept.batches_from(from) {
+            if chosen.last().is_some_and(|last| *last < stretch.end) {
+                break;
+            }
+            self.open_into(&batch.header, &batch.body, Some(chosen), &mut stretch)
+                .await?;
+        }
+        if !stretch.damaged.is_empty() {
+            self.step_over(found, number, &stretch.damaged);
+        }
+        Ok(stretch)
+    }
+
     /// One read of about so many bytes, as [`Inner::records_from`]; opens only batches with some of
     /// the `chosen` offsets, which ascend, and gives only those.
     async fn read_stretch(
@@ -113,7 +161,15 @@ impl Inner {
         let mut stretch = Stretch::up_to(at);
         match read {
             // Two pieces a batch: its header as readers see it, and the rest.
-            Ok(pieces) => {
+            Ok(ReadSlice {
+                pieces, is_stored, ..
+            }) => {
+                if let (Some(_), Some(id)) = (chosen, found.partition(number)) {
+                    match is_stored {
+                        true => self.queues.ahead.keep(id, &pieces),
+                        false => self.queues.ahead.forget(id),
+                    }
+                }
                 for batch in pieces.chunks_exact(2) {
                     self.open_into(&batch[0], &batch[1], chosen, &mut stretch)
                         .await?;
@@ -128,12 +184,10 @@ impl Inner {
         Ok(stretch)
     }
 
-    async fn read_one(&self, request: ReadRequest) -> Result<Vec<Bytes>, ReadError> {
+    async fn read_one(&self, request: ReadRequest) -> Result<ReadSlice, ReadError> {
         let slices = self.read(request).await;
         let first = slices.into_iter().next();
-        first
-            .unwrap_or(Err(ReadError::UnknownPartition))
-            .map(|slice| slice.pieces)
+        first.unwrap_or(Err(ReadError::UnknownPartition))
     }
 
     /// Adds a batch's records; records that do not read although their checksum is right are damage
@@ -220,8 +274,8 @@ impl Inner {
         let mut slots = Vec::with_capacity(offsets.len());
         let mut bytes_max = CHOSEN_READ_BYTES;
         while let Some(from) = offsets.get(slots.len()).copied() {
-            let rest = offsets.get(slots.len()..);
-            let read = self.read_stretch((found, number), from, bytes_max, rest);
+            let rest = offsets.get(slots.len()..).unwrap_or_default();
+            let read = self.read_chosen((found, number), rest, bytes_max);
             let stretch = match read.await {
                 Err(ReadError::OffsetOutOfRange { .. }) => Stretch::default(),
                 read => read?,

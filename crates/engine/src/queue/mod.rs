@@ -6,6 +6,7 @@
 //! floor and frees what is done.
 
 mod admin;
+mod ahead;
 mod cursor;
 mod dead_letters;
 mod errors;
@@ -31,6 +32,7 @@ use levada_env::port::Urgency;
 use levada_model::{PartitionId, TopicId};
 use parking_lot::Mutex;
 
+use ahead::Ahead;
 pub use errors::QueueError;
 use levada_catalog::command::QueueCommand;
 use live::Live;
@@ -41,6 +43,7 @@ pub use requests::{
     Receive, Sent,
 };
 
+use crate::EngineSettings;
 use crate::engine::Inner;
 use crate::watch::Watchers;
 
@@ -50,19 +53,31 @@ struct Desk {
     live: Mutex<Live>,
     /// One receiver looks ahead at a time; the others find what it found.
     looking: tokio::sync::Mutex<()>,
+    /// One receiver of a deep backlog reads ahead at a time.
+    reading: tokio::sync::Mutex<()>,
 }
 
 /// Queues in use, and when each was purged last.
-#[derive(Default)]
 pub(crate) struct Queues {
     desks: Mutex<HashMap<PartitionId, Arc<Desk>, FixedState>>,
     purged: Mutex<HashMap<TopicId, i64, FixedState>>,
     moves: Moves,
+    ahead: Ahead,
     /// Who waits for messages.
     pub receivers: Arc<Watchers>,
 }
 
 impl Queues {
+    pub fn new(settings: &EngineSettings) -> Self {
+        Self {
+            desks: Mutex::default(),
+            purged: Mutex::default(),
+            moves: Moves::default(),
+            ahead: Ahead::new(settings.queue_ahead_bytes),
+            receivers: Arc::default(),
+        }
+    }
+
     /// A queue that nobody has used has none until then.
     fn desk(&self, partition: PartitionId) -> Arc<Desk> {
         Arc::clone(self.desks.lock().entry(partition).or_default())
@@ -74,10 +89,13 @@ impl Queues {
 
     /// Forgets queues that are not in use any more: all they knew stands in the state.
     pub fn tidy(&self, state: &State, now_ms: i64) {
-        self.desks.lock().retain(|partition, desk| {
+        let mut desks = self.desks.lock();
+        desks.retain(|partition, desk| {
             let is_used = Arc::strong_count(desk) > 1 || !desk.live.lock().tidy();
             is_used && state.partition(*partition).is_some()
         });
+        self.ahead.tidy(|partition| desks.contains_key(&partition));
+        drop(desks);
         let is_recent = |at: i64| now_ms - at < admin::PURGE_PAUSE_MS;
         self.purged.lock().retain(|_, at| is_recent(*at));
     }

@@ -3,6 +3,7 @@
 
 mod damage;
 mod dead_letters;
+mod deep;
 mod fair;
 mod fifo;
 mod full_disk;

@@ -55,6 +55,32 @@ impl Cell {
 
     /// On the real log, with a small reserve, and nothing of it in memory.
     pub async fn on_disk(fs: &FaultFs) -> Self {
+        let settings = EngineSettings {
+            queue_ahead_bytes: 0,
+            ..Self::on_disk_settings()
+        };
+        Self::on_disk_with(fs, settings).await
+    }
+
+    /// On the real log, with little of its index and none of its records in memory.
+    pub async fn deep() -> Self {
+        let settings = EngineSettings {
+            index_tail_entries_max: 64,
+            ..Self::on_disk_settings()
+        };
+        Self::on_disk_with(&FaultFs::new(1), settings).await
+    }
+
+    fn on_disk_settings() -> EngineSettings {
+        EngineSettings {
+            tail_cache_bytes: 0,
+            disk_slack_bytes: 1 << 30,
+            maintenance_interval: Duration::from_secs(1),
+            ..EngineSettings::default()
+        }
+    }
+
+    async fn on_disk_with(fs: &FaultFs, settings: EngineSettings) -> Self {
         let env = Env::simulated(5, Arc::new(fs.clone()));
         let config = WalConfig {
             file_bytes_max: 64 << 10,
@@ -65,12 +91,6 @@ impl Cell {
         };
         let (log, _) = WalLog::open(&env, Path::new(DIR), config).unwrap();
         let journal = LocalJournal::new(env.clone(), log.wal().clone());
-        let settings = EngineSettings {
-            tail_cache_bytes: 0,
-            disk_slack_bytes: 1 << 30,
-            maintenance_interval: Duration::from_secs(1),
-            ..EngineSettings::default()
-        };
         let engine = engine_over(env.clone(), settings, Arc::new(journal), log).await;
         Self {
             engine,
