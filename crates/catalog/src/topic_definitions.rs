@@ -1,5 +1,7 @@
 //! The table of the settings that a topic may have.
 
+use levada_model::limits::QUEUE_HIDDEN_MS_MAX;
+
 use crate::topic_config::{Definition, Kind};
 
 const INT_MAX: i32 = i32::MAX;
@@ -240,7 +242,7 @@ pub const DEFINITIONS: &[Definition] = &[
         "queue.visibility.timeout.ms",
         Kind::Long {
             min: 0,
-            max: 43_200_000,
+            max: QUEUE_HIDDEN_MS_MAX,
         },
         "30000",
         "How long a received message is hidden from other receivers, in milliseconds.",

@@ -41,6 +41,10 @@ pub const QUEUE_DIGESTS_MAX: usize = 2_000_000;
 /// of a message's own one for each that differs from its neighbour's: some 100 bytes.
 pub const QUEUE_DELAY_RUNS_MAX: usize = 1_000_000;
 
+/// How long a message of a queue may be hidden by one receive and what changes it, in milliseconds:
+/// twelve hours (SQS: ChangeMessageVisibility).
+pub const QUEUE_HIDDEN_MS_MAX: i64 = 43_200_000;
+
 const _: () = assert!(TOPIC_PARTITIONS_MAX as u64 <= CELL_PARTITIONS_MAX);
 const _: () = assert!(SEGMENT_BYTES_TARGET <= BATCH_BYTES_CEILING);
 const _: () = assert!(BATCH_BYTES_CEILING < u32::MAX as usize);

@@ -168,6 +168,11 @@ impl From<QueueError> for SqsError {
                 let message = "The message referred to isn't in flight.";
                 return Self::new(Code::MessageNotInflight, message);
             }
+            QueueError::HiddenTooLong => {
+                let message = "Value for parameter VisibilityTimeout is invalid. Reason: Total \
+                               VisibilityTimeout for the message is beyond the limit [43200 seconds]";
+                return Self::new(Code::InvalidParameter, message);
+            }
             QueueError::TooManyInFlight | QueueError::TooManyDelayed => Code::OverLimit,
             QueueError::PurgeInProgress => Code::PurgeQueueInProgress,
             QueueError::Storage(_) => Code::Unavailable,
@@ -204,6 +209,13 @@ mod tests {
         assert_eq!((code.status(), code.fault()), (400, Fault::Sender));
         assert_eq!(Code::QueueNameExists.legacy_text(), "QueueAlreadyExists");
         assert_eq!(Code::Unavailable.fault(), Fault::Receiver);
+    }
+
+    #[test]
+    fn a_visibility_beyond_twelve_hours_is_a_wrong_parameter() {
+        let error = SqsError::from(QueueError::HiddenTooLong);
+        assert_eq!(error.code, Code::InvalidParameter);
+        assert!(error.message.contains("beyond the limit [43200 seconds]"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum QueueError {
     /// Acknowledged, visible again, or received anew since.
     #[error("the message is not in flight under this receipt")]
     NotInFlight,
+    /// Hidden for longer than `QUEUE_HIDDEN_MS_MAX` of the model, from the receive on.
+    #[error("a message may be hidden for 43,200 seconds from its receive on, and no longer")]
+    HiddenTooLong,
     /// `queue.in.flight.max` messages are.
     #[error("too many messages are in flight: acknowledge some first")]
     TooManyInFlight,

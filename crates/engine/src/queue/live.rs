@@ -22,6 +22,8 @@ pub(super) struct Lease {
     /// 0: delayed.
     pub attempts: u32,
     pub first_received_ms: i64,
+    /// When this delivery began; 0: before a restart, or delayed.
+    pub received_ms: i64,
     /// The group that counts it as in flight; 0: none.
     pub group: GroupDigest,
 }
@@ -217,6 +219,7 @@ impl Live {
             visible_ms: known.visible_ms,
             attempts: known.attempts,
             first_received_ms: known.first_received_ms,
+            received_ms: 0,
             group: 0,
         };
         self.leases.insert(at.0, lease);
@@ -246,6 +249,7 @@ impl Live {
             visible_ms: wish.visible_ms,
             attempts: attempts.saturating_add(1),
             first_received_ms: first.unwrap_or(wish.now_ms),
+            received_ms: wish.now_ms,
             group: 0,
         };
         self.leases.insert(offset.0, lease);

@@ -14,15 +14,17 @@ pub(super) struct Receipt {
     pub partition: i32,
     pub offset: Offset,
     pub attempts: u32,
+    /// When it was received.
+    pub received_ms: i64,
 }
 
-const CONTENT_BYTES: usize = 32;
+const CONTENT_BYTES: usize = 40;
 /// Enough of the MAC that nobody guesses it.
 const MAC_BYTES: usize = 16;
 const RECEIPT_BYTES: usize = CONTENT_BYTES + MAC_BYTES;
 
 impl Receipt {
-    /// Topic, partition, offset and attempts, big endian; then the MAC; as hexadecimal digits.
+    /// Topic, partition, offset, attempts and time, big endian; then the MAC; as hexadecimal digits.
     pub fn sign(&self, key: &ReceiptKey) -> String {
         let content = self.content();
         let mac = mac(key, &content).finalize().into_bytes();
@@ -59,7 +61,8 @@ impl Receipt {
         content[..16].copy_from_slice(&self.topic.0);
         content[16..20].copy_from_slice(&self.partition.to_be_bytes());
         content[20..28].copy_from_slice(&self.offset.0.to_be_bytes());
-        content[28..].copy_from_slice(&self.attempts.to_be_bytes());
+        content[28..32].copy_from_slice(&self.attempts.to_be_bytes());
+        content[32..].copy_from_slice(&self.received_ms.to_be_bytes());
         content
     }
 
@@ -67,11 +70,13 @@ impl Receipt {
         let (topic, rest) = content.split_first_chunk::<16>()?;
         let (partition, rest) = rest.split_first_chunk::<4>()?;
         let (offset, rest) = rest.split_first_chunk::<8>()?;
+        let (attempts, rest) = rest.split_first_chunk::<4>()?;
         Some(Self {
             topic: TopicId(*topic),
             partition: i32::from_be_bytes(*partition),
             offset: Offset(i64::from_be_bytes(*offset)),
-            attempts: u32::from_be_bytes(rest.try_into().ok()?),
+            attempts: u32::from_be_bytes(*attempts),
+            received_ms: i64::from_be_bytes(rest.try_into().ok()?),
         })
     }
 }
@@ -111,6 +116,7 @@ mod tests {
             partition: 3,
             offset: Offset(1 << 40),
             attempts: 9,
+            received_ms: 1 << 41,
         }
     }
 

@@ -184,6 +184,7 @@ impl Engine {
                     partition: number,
                     offset: one.offset,
                     attempts: one.lease.attempts,
+                    received_ms: one.lease.received_ms,
                 };
                 given.push(one);
                 let receipt = receipt.sign(&key);

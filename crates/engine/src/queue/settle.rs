@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use levada_catalog::command::{Delivery, QueueCommand};
 use levada_env::port::Urgency;
+use levada_model::limits::QUEUE_HIDDEN_MS_MAX;
 use levada_model::{Offset, PartitionId};
 
 use super::receipt::Receipt;
@@ -156,6 +157,11 @@ impl Inner {
         let id = id.ok_or(QueueError::InvalidReceipt)?;
         let now_ms = self.env.now_ms();
         let visible_ms = now_ms.saturating_add(hidden_ms);
+        // In whole seconds, as it is asked for: who asks for all of it at once gets it.
+        let held_ms = now_ms.saturating_sub(receipt.received_ms) / 1000 * 1000;
+        if hidden_ms.saturating_add(held_ms) > QUEUE_HIDDEN_MS_MAX {
+            return Err(QueueError::HiddenTooLong);
+        }
         let desk = self.queues.desk(id);
         self.sequencer.read(|state| {
             let progress = state.queue_progress(id);

@@ -343,3 +343,24 @@ async fn purging_drops_delayed_messages_too() {
     cell.pass(61).await;
     assert_eq!(cell.bodies("q").await, ["b"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_hidden_for_twelve_hours_from_its_receive_on_and_no_longer() {
+    let cell = Cell::start().await;
+    cell.queue("q", &[]).await;
+    cell.send("q", "long work").await;
+    let first = cell.receive("q").await;
+    cell.hide("q", &first[0], 43_200).await.unwrap();
+    cell.pass(10).await;
+    let refused = cell.hide("q", &first[0], 43_191).await;
+    assert_eq!(refused, Err(QueueError::HiddenTooLong));
+    let cell = cell.restart().await;
+    let refused = cell.hide("q", &first[0], 43_191).await;
+    assert_eq!(refused, Err(QueueError::HiddenTooLong));
+    // What was refused changed nothing.
+    cell.hide("q", &first[0], 1).await.unwrap();
+    cell.pass(2).await;
+    let second = cell.receive("q").await;
+    assert_eq!(second[0].receive_count, 2);
+    cell.hide("q", &second[0], 43_200).await.unwrap();
+}
