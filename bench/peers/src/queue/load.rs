@@ -122,6 +122,9 @@ impl<'a> Load<'a> {
     fn drive<C: Client>(&mut self, connections: &mut [Connection<C>]) -> Result<()> {
         for connection in connections.iter_mut() {
             self.begin(connection)?;
+            // A server that pushes may have sent all that it will with its answer to the opening.
+            self.take(connection, self.clock.elapsed())?;
+            connection.wire.write()?;
         }
         let mut moved = self.clock.elapsed();
         while self.done < self.wanted() {
