@@ -4,11 +4,13 @@
 //! whole run can be replayed from its seed. Clippy refuses the direct calls everywhere else.
 #![allow(clippy::disallowed_methods)] // This is the one place that may make them.
 
+mod background;
 pub mod clock;
 pub mod fault;
 pub mod fs;
 mod gate;
 pub mod net;
+mod pace;
 pub mod port;
 pub mod random;
 mod timers;
@@ -19,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use background::Background;
 use timers::Timers;
 use tracing::Instrument;
 
@@ -26,6 +29,7 @@ pub use clock::{Clock, RealClock, SimulatedClock};
 pub use fs::{File, Fs, FsLock, LockResult, OpenMode, RealFs};
 pub use gate::Gate;
 pub use net::Network;
+pub use pace::Pace;
 pub use random::{OsRandom, Random, SeededRandom};
 pub use timers::Elapsed;
 
@@ -39,6 +43,7 @@ pub struct Env {
     network: Option<Arc<dyn Network>>,
     gate: Option<Arc<dyn Gate>>,
     timers: Arc<Timers>,
+    background: Arc<Background>,
     simulated: bool,
 }
 
@@ -61,6 +66,7 @@ impl Env {
             network: None,
             gate: None,
             timers: Arc::default(),
+            background: Arc::default(),
             simulated: false,
         }
     }
@@ -76,6 +82,7 @@ impl Env {
             network: None,
             gate: None,
             timers: Arc::default(),
+            background: Arc::default(),
             simulated: true,
         }
     }
@@ -175,6 +182,32 @@ impl Env {
                 // Cancelled: the runtime is going away and with it this future.
                 Err(_) => std::future::pending().await,
             },
+        }
+    }
+
+    /// As [`Env::blocking`], on one of a few threads that the system lets run after all others: for
+    /// what takes long and nobody waits for, or only those who can. It must hold no lock that
+    /// others wait for.
+    pub async fn background<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        if self.simulated {
+            self.disk_delay().await;
+            return f();
+        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.background.run(Box::new(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+            // Whoever has gone away does not need it.
+            drop(tell.send(outcome));
+        }));
+        match told.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No thread was left to do it: the process is going away.
+            Err(_) => std::future::pending().await,
         }
     }
 
