@@ -30,7 +30,7 @@ pub(crate) const HEAD: u8 = 1;
 pub(crate) const ROWS: u8 = 2;
 pub(crate) const END: u8 = 3;
 /// Bytes after which a slice ends early: rows with long tails take longer to write.
-const SLICE_BYTES: usize = 128 * 1024;
+const SLICE_BYTES: usize = 32 * 1024;
 
 /// How far a snapshot has come.
 pub(crate) struct Walk {

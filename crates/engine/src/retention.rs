@@ -7,7 +7,7 @@ use levada_catalog::{
     Command, INDEX_ENTRY_BYTES, IndexEntry, Partition, Reply, State, TopicConfig,
     command::{IndexRun, SpillIndex},
 };
-use levada_env::port::Urgency;
+use levada_env::{Pace, port::Urgency};
 use levada_model::{Offset, PartitionId};
 use levada_sequencer::Proposal;
 
@@ -20,8 +20,9 @@ use crate::{
     walk::{self, Place},
 };
 
-/// Partitions whose log starts move in one command: it is applied in one go.
-const MOVES_MAX: usize = 512;
+/// Partitions whose log starts move in one command: it is applied in one go, and the producers'
+/// commits wait for it.
+const MOVES_MAX: usize = 128;
 /// Partitions that spill at once and share their syncs.
 const SPILLS_AT_ONCE: usize = 64;
 /// Index entries that a partition keeps however short memory is: fewer would win nothing over the
@@ -74,6 +75,7 @@ impl Inner {
         let mut entries = 0;
         let mut spills = Vec::new();
         let tail_max = self.index_tail_max.load(Ordering::Relaxed);
+        let mut pace = Pace::new(&self.env);
         while let Some(from) = place {
             let now_ms = self.env.now_ms();
             let look = |state: &State| look(state, &from, now_ms, tail_max);
@@ -81,12 +83,15 @@ impl Inner {
             place = next;
             entries += work.entries;
             spills.extend(work.spills);
-            self.advance(work.moves).await;
+            self.advance(work.moves, &mut pace).await;
             if spills.len() >= SPILLS_AT_ONCE || place.is_none() {
                 self.spill_all(std::mem::take(&mut spills), tail_max).await;
             }
             // Appends and readers go first between two slices.
-            tokio::task::yield_now().await;
+            pace.rest().await;
+            if self.is_closing() {
+                return false;
+            }
         }
         let (now, again) = self.settle_tail_max(tail_max, entries);
         self.index_tail_max.store(now, Ordering::Relaxed);
@@ -122,7 +127,7 @@ impl Inner {
         }
     }
 
-    async fn advance(&self, moves: Vec<(PartitionId, Offset)>) {
+    async fn advance(&self, moves: Vec<(PartitionId, Offset)>, pace: &mut Pace) {
         for moves in moves.chunks(MOVES_MAX) {
             let command = Command::AdvanceLogStart {
                 moves: moves.to_vec(),
@@ -133,6 +138,8 @@ impl Inner {
                     tracing::warn!(%error, "retention could not move log starts; tried again later");
                 }
             }
+            // The wait for the log counts as work: applying is a part of it.
+            pace.rest().await;
         }
     }
 

@@ -8,7 +8,10 @@ use levada_catalog::{
     Command, IndexEntry, Reply, State,
     command::{ExtentMove, IndexRun, MoveExtents, ReplaceRuns, SegmentBytes},
 };
-use levada_env::port::{Ticket, Urgency};
+use levada_env::{
+    Pace,
+    port::{Ticket, Urgency},
+};
 use levada_journal::StoredSegment;
 use levada_model::{Extent, PartitionId, SegmentId, limits};
 use levada_sequencer::Proposal;
@@ -73,6 +76,7 @@ impl Inner {
             "rewriting what is left of sparse segments"
         );
         let mut place = Some(Place::default());
+        let mut pace = Pace::new(&self.env);
         while let Some(from) = place {
             let look = |state: &State| find(state, &from, &sparse);
             let (found, next) = self.sequencer.read(look);
@@ -89,7 +93,10 @@ impl Inner {
                 );
             }
             // Appends and readers go first between two slices.
-            tokio::task::yield_now().await;
+            pace.rest().await;
+            if self.is_closing() {
+                return;
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use levada_catalog::{Partition, State, Topic};
 use levada_model::PartitionId;
 
 /// Partitions that one slice visits; one that has many index entries counts for more.
-const SLICE_PARTITIONS: usize = 512;
+const SLICE_PARTITIONS: usize = 256;
 /// Index entries that take about as long as a partition.
 const ENTRIES_A_PARTITION: usize = 32;
 

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use levada_catalog::{State, StateSettings};
+use levada_env::Pace;
 use levada_model::{LogPosition, codec::DecodeError};
 
 use crate::handle::Inner;
@@ -54,6 +55,7 @@ pub(crate) fn waits_for_a_command(inner: &Inner) -> bool {
 
 async fn take(inner: &Inner, position: LogPosition, now_ms: i64) {
     let mut pieces = vec![Bytes::copy_from_slice(&now_ms.to_le_bytes())];
+    let mut pace = Pace::new(&inner.env);
     loop {
         let slice = inner
             .state
@@ -62,7 +64,7 @@ async fn take(inner: &Inner, position: LogPosition, now_ms: i64) {
         let Some(slice) = slice else { break };
         pieces.push(slice);
         // Appliers and readers go first between two slices.
-        tokio::task::yield_now().await;
+        pace.rest().await;
     }
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
     let pause = |pause: Duration| {

@@ -12,8 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use crc_fast::{CrcAlgorithm, checksum};
-use levada_env::Env;
+use crc_fast::{CrcAlgorithm, Digest, checksum};
+use levada_env::{Env, File, OpenMode};
 use levada_model::{
     LogPosition,
     codec::{DecodeError, Decoder, Encoder},
@@ -25,6 +25,9 @@ const VERSION: u32 = 1;
 const CRC_BYTES: usize = 4;
 const HEADER_BYTES: usize = 24;
 const KEPT: usize = 2;
+/// Bytes that are written and synced in one go: the log's syncs on the same disk come in between, which
+/// would else wait for all of a large snapshot.
+const TURN_BYTES: usize = 1024 * 1024;
 const SUFFIX: &str = ".snap";
 /// What a crash left of one that was being written.
 const UNFINISHED_SUFFIX: &str = ".snap.tmp";
@@ -164,11 +167,9 @@ impl SnapshotFiles {
     /// # Errors
     /// [`WalError::Io`]: the older ones are still there.
     pub fn save(&self, position: LogPosition, pieces: &[Bytes]) -> Result<LogPosition, WalError> {
-        let mut out = Encoder::new();
-        frame(&mut out, position, pieces);
         let path = self.path(position);
         let fs = self.env.fs();
-        fs.write_atomic(&path, &out.bytes)
+        self.write(&path, position, pieces)
             .map_err(|e| failed("write", &path, e))?;
         let (damaged, mut whole) = self.sorted()?;
         let surplus = whole.len().saturating_sub(KEPT);
@@ -178,6 +179,26 @@ impl SnapshotFiles {
                 .map_err(|e| failed("remove", &path, e))?;
         }
         Ok(replayable_from(&whole))
+    }
+
+    /// As `Fs::write_atomic`, turn by turn.
+    fn write(&self, path: &Path, position: LogPosition, pieces: &[Bytes]) -> io::Result<()> {
+        let fs = self.env.fs();
+        let temporary = path.with_extension(&UNFINISHED_SUFFIX[1..]);
+        let fill = || {
+            let file = fs.open(&temporary, OpenMode::Create)?;
+            file.set_len(0)?;
+            let mut out = Writer::new(&*file);
+            frame(position, pieces, |bytes| out.add(bytes))?;
+            out.end()?;
+            file.sync_all()?;
+            fs.rename(&temporary, path)
+        };
+        fill().inspect_err(|_| {
+            // Most likely the disk is full: what is there already must not make it fuller.
+            let _ = fs.remove_file(&temporary);
+        })?;
+        fs.sync_dir(&self.dir)
     }
 
     /// The log before this position is not needed by the snapshots that there are.
@@ -235,19 +256,65 @@ fn replayable_from(whole: &[LogPosition]) -> LogPosition {
     }
 }
 
-/// Writes a whole snapshot file.
-fn frame(out: &mut Encoder, position: LogPosition, pieces: &[Bytes]) {
-    let length: usize = pieces.iter().map(Bytes::len).sum();
-    out.bytes.reserve(HEADER_BYTES + length + CRC_BYTES);
-    out.u32(MAGIC);
-    out.u32(VERSION);
-    out.u64(position.0);
-    out.u64(length as u64);
-    for piece in pieces {
-        out.raw(piece);
+/// Puts bytes into a file one after the other, and syncs them turn by turn.
+struct Writer<'a> {
+    file: &'a dyn File,
+    at: u64,
+    turn: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(file: &'a dyn File) -> Writer<'a> {
+        Writer {
+            file,
+            at: 0,
+            turn: Vec::new(),
+        }
     }
-    let crc = checksum(CrcAlgorithm::Crc32Iscsi, &out.bytes) as u32;
-    out.u32(crc);
+
+    fn add(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while self.turn.len() + bytes.len() >= TURN_BYTES {
+            let (now, later) = bytes.split_at(TURN_BYTES - self.turn.len());
+            self.turn.extend_from_slice(now);
+            self.write()?;
+            self.file.sync_data()?;
+            bytes = later;
+        }
+        self.turn.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The last turn; it is not synced.
+    fn end(mut self) -> io::Result<()> {
+        self.write()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.turn, self.at)?;
+        self.at += self.turn.len() as u64;
+        self.turn.clear();
+        Ok(())
+    }
+}
+
+/// Gives a whole snapshot file to `write`, piece by piece.
+fn frame<E>(
+    position: LogPosition,
+    pieces: &[Bytes],
+    mut write: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let mut head = Encoder::new();
+    head.u32(MAGIC);
+    head.u32(VERSION);
+    head.u64(position.0);
+    head.u64(length as u64);
+    let mut crc = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    for piece in std::iter::once(&head.bytes[..]).chain(pieces.iter().map(|piece| &piece[..])) {
+        crc.update(piece);
+        write(piece)?;
+    }
+    write(&(crc.finalize() as u32).to_le_bytes())
 }
 
 fn parse(bytes: Bytes, position: LogPosition) -> Result<Bytes, DecodeError> {
@@ -285,13 +352,33 @@ mod tests {
     use super::*;
 
     fn framed(position: u64, content: &[u8]) -> Vec<u8> {
-        let mut out = Encoder::new();
-        frame(
-            &mut out,
-            LogPosition(position),
-            &[Bytes::copy_from_slice(content)],
-        );
-        out.bytes
+        let mut out = Vec::new();
+        let pieces = [Bytes::copy_from_slice(content)];
+        let add = |bytes: &[u8]| {
+            out.extend_from_slice(bytes);
+            Ok::<_, std::convert::Infallible>(())
+        };
+        frame(LogPosition(position), &pieces, add).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_snapshot_of_many_turns_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = Env::real();
+        let files = SnapshotFiles::open(&env, folder.path()).unwrap();
+        let piece = |byte: u8, bytes: usize| Bytes::from(vec![byte; bytes]);
+        let pieces = [
+            piece(1, TURN_BYTES - HEADER_BYTES),
+            piece(2, 3 * TURN_BYTES + 7),
+            Bytes::new(),
+            piece(3, TURN_BYTES - 1),
+        ];
+        files.save(LogPosition(7), &pieces).unwrap();
+        let opened = SnapshotFiles::open(&env, folder.path()).unwrap();
+        let newest = opened.newest().unwrap();
+        assert_eq!(newest, Some((LogPosition(7), Bytes::from(pieces.concat()))));
+        assert_eq!(env.fs().read_dir(folder.path()).unwrap().len(), 1);
     }
 
     proptest! {

@@ -172,7 +172,7 @@ impl CommandLog for WalLog {
                     saved => saved,
                 }
             };
-            let oldest = self.env.blocking(save).await.map_err(PortError::from)?;
+            let oldest = self.env.background(save).await.map_err(PortError::from)?;
             self.snapshot_position.store(position.0, Ordering::Release);
             self.wal.truncate_commands_before(oldest);
             Ok(())
