@@ -9,7 +9,8 @@ use super::queues::{POLL_WAIT, exchange, listen};
 
 /// The one key there is.
 const KEYS: &str = "AKIDEXAMPLE 8f2c1b7e55d94a0c9d3e6a417b20f6c1 ann";
-const SEEN: &str = "HTTP/1.1 ";
+const SEEN: &[u8] = b"HTTP/1.1 ";
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// A stream of HTTP; lines of a request's head end in `\n` or `\r\n`.
 pub fn check(input: &[u8]) {
@@ -22,14 +23,28 @@ pub fn check(input: &[u8]) {
         let Some(answer) = exchange(address, input, POLL_WAIT).await else {
             return;
         };
-        let answer = String::from_utf8_lossy(&answer);
-        // Requests may follow each other; `100 Continue` asks for more.
-        for status in answer.split(SEEN).skip(1) {
-            let refused = matches!(status.as_bytes().first(), Some(b'1' | b'4'));
-            assert!(refused, "not refused: {status}");
+        for status in statuses(&answer) {
+            let refused = matches!(status.first(), Some(b'1' | b'4'));
+            assert!(refused, "not refused: {}", String::from_utf8_lossy(&answer));
         }
         drop(listener);
     });
+}
+
+/// The status of each answer: requests may follow each other on a connection, and an answer's text
+/// may repeat what it refuses.
+fn statuses(mut answers: &[u8]) -> Vec<&[u8]> {
+    let mut statuses = Vec::new();
+    while let Some(rest) = answers.strip_prefix(SEEN) {
+        let end = rest.windows(HEAD_END.len()).position(|at| at == HEAD_END);
+        let (head, rest) = rest.split_at(end.map_or(rest.len(), |at| at + HEAD_END.len()));
+        let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+        let length = text.split("content-length: ").nth(1);
+        let length = length.and_then(|text| text.split("\r\n").next()?.parse().ok());
+        answers = &rest[rest.len().min(length.unwrap_or(0))..];
+        statuses.push(head);
+    }
+    statuses
 }
 
 /// Requests that are signed in every way that the service knows, wrongly.
